@@ -1,10 +1,7 @@
 """How many bytes a rank sends in a training step, for each way to spread it over ranks: volume, not yet time.
 
-Collectives are counted as rings send them (`formulas.bus_factor`): of n bytes on p ranks an all-reduce sends
-2 n (p-1)/p, an all-gather, a reduce-scatter or an all-to-all n (p-1)/p, a message n.
-
-Notice what each grows with. Data and ZeRO: parameters, however large the batch is. Tensor, sequence, context
-and expert: tokens × layers. A pipeline: tokens, but not layers.
+Collectives are counted as rings send them (`formulas.bus_factor`). Notice what each way grows with. Data and
+ZeRO: parameters. Tensor, sequence, context and expert: tokens × layers. A pipeline: tokens, but not layers.
 """
 
 from collections import Counter
@@ -57,5 +54,6 @@ def seconds(sent: Mapping[str, float], job: nccl.Job) -> float:
 
     A collective is timed by its own size, of which a rank sends `bus_factor` times as much.
     """
-    sizes = {name: size / bus_factor(name, job.gpus) for name, size in sent.items()}
-    return sum(nccl.predict(name, size, job).seconds for name, size in sizes.items())
+    return sum(
+        nccl.predict(name, size / bus_factor(name, job.gpus), job).seconds for name, size in sent.items()
+    )

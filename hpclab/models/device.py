@@ -1,9 +1,6 @@
-"""What a device can do: its roofs in each precision, as sold and as measured, from the catalogue or from
-here.
+"""What a device can do: its roofs in each precision, as sold and as measured.
 
-What to notice: nobody reaches the sold numbers. A streaming kernel gets about nine tenths of the bandwidth,
-a library's matrix product about three quarters of the rate, and it differs from vendor to vendor. So there
-are two bases, and every figure says which it stands on.
+Nobody reaches the sold numbers, so there are two bases, and every figure says which it stands on.
 """
 
 import functools
@@ -23,15 +20,14 @@ BASES = ("peak", "achievable")  # what is sold; what a well-made kernel was meas
 
 LAUNCH_OVERHEAD = 2.5e-6
 """Seconds from one kernel of a queue to the next, however little it does: 2.6 µs on an A100 and 2.5 on an
-H200 (1.6 on an L40, 2.0 on an MI210), from the intercept of time against bytes in Ernst's gpu-small-kernels
-(te42kyfo/gpu-benches @1c36d509ee71). A launch that nothing hides, or one from Python, costs more."""
+H200, the intercept of time against bytes in Ernst's gpu-small-kernels (te42kyfo/gpu-benches @1c36d509ee71). A
+launch that nothing hides, or one from Python, costs more."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Roof:
     """Two lines: `bandwidth` in bytes/s and `rate` in FLOP/s, on one of BASES. `assumed` names those of the
-    two ("bandwidth", "rate") that nobody measured on this device: they are a usual share of what is
-    sold."""
+    two that nobody measured on this device: they are a usual share of what is sold."""
 
     bandwidth: float
     rate: float
@@ -52,18 +48,16 @@ class Roof:
         return self.rate / self.bandwidth
 
     def __repr__(self) -> str:
-        memory, units = format_bytes(self.bandwidth, binary=False), format_flops(self.rate, per_second=True)
-        return (
-            f"Roof({self.basis}: {memory}/s, {self.precision} {units}, ridge {self.ridge:.3g} FLOP per byte)"
-        )
+        memory, rate = format_bytes(self.bandwidth, binary=False), format_flops(self.rate, per_second=True)
+        lines = f"{memory}/s, {self.precision} {rate}, ridge {self.ridge:.3g}"
+        return f"Roof({self.basis}: {lines} FLOP per byte)"
 
 
 @dataclass(frozen=True, repr=False)
 class Device:
     """Rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold` are peaks, `reached`
-    what was measured. `origin` says where the numbers are from: published for named hardware, measured for
-    the machine in front of you, which has no `sold` ones. `cache_bandwidth` is that of the last cache,
-    `latency` that of memory; 0 is unknown, and then not modelled."""
+    what was measured. The machine in front of you has no `sold` ones. `cache_bandwidth` is that of the last
+    cache, `latency` that of memory; 0 is unknown, and then not modelled."""
 
     title: str
     origin: Origin
@@ -121,12 +115,9 @@ def from_catalogue(name: str) -> Device:
 
 def devices() -> dict[str, catalogue.Entry]:
     """The catalogue's entries that a roofline can be drawn of, by name, in the order of their titles."""
-    found = {
-        name: entry
-        for name, entry in catalogue.entries("gpu").items()
-        if "memory_bandwidth" in entry.figures and any(rate in entry.figures for rate in PRECISIONS)
-    }
-    return dict(sorted(found.items(), key=lambda item: item[1].title))
+    known = sorted(catalogue.entries("gpu").items(), key=lambda item: item[1].title)
+    return {name: entry for name, entry in known
+            if "memory_bandwidth" in entry.figures and PRECISIONS.keys() & entry.figures.keys()}  # fmt: skip
 
 
 _TYPICAL = {  # what is usual -> pairs of catalogue fields, one over the other

@@ -1,16 +1,13 @@
 """A GPU's memory as a warp meets it: sectors, lines and banks, counted exactly from addresses.
 
-What to notice: the hardware never fetches "a float". It fetches 32-byte sectors, four to a 128-byte line,
-for all 32 lanes of a warp at once; shared memory answers from 32 banks, one 4-byte word each at a time. Two
-kernels that read the same numbers can differ 8 times in sectors and 32 times in passes over the banks.
-
-Source: NVIDIA, CUDA C++ Programming Guide (device memory accesses; shared memory, compute capability 5.x and
-later) and the Nsight Compute documentation of the metrics named below.
+The hardware never fetches "a float". It fetches 32-byte sectors, four to a 128-byte line, for all 32 lanes of
+a warp at once; shared memory answers from 32 banks, one 4-byte word each at a time. Source: NVIDIA, CUDA C++
+Programming Guide (device memory accesses; shared memory), and Nsight Compute's metrics named below.
 """
 
 import functools
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +23,7 @@ COSTS = ("uncoalesced", "bank conflict", "divergence")
 
 
 def sectors(addresses: Iterable[int], itemsize: int, unit: int = SECTOR) -> list[int]:
-    """The distinct sectors, or lines if that is the `unit` of bytes, as numbers in order, that items of
-    `itemsize` at `addresses` touch."""
+    """The numbers of the sectors (or other `unit` of bytes) that items of `itemsize` at `addresses` touch."""
     return sorted({(at + byte) // unit for at in addresses for byte in (0, itemsize - 1)})
 
 
@@ -35,28 +31,32 @@ def sectors(addresses: Iterable[int], itemsize: int, unit: int = SECTOR) -> list
 def _turns(addresses: tuple[int, ...], itemsize: int, lanes: tuple[int, ...]) -> tuple[int, ...]:
     """Passes for each group of lanes that is served together and has somebody asking."""
     words = max(1, itemsize // WORD)
-    wanted: dict[int, set[int]] = {}
+    wanted = defaultdict[int, set[int]](set)
     for lane, address in zip(lanes, addresses, strict=True):
-        first = address // WORD
-        wanted.setdefault(lane * words // WARP, set()).update(range(first, first + words))
+        wanted[lane * words // WARP].update(range(address // WORD, address // WORD + words))
     return tuple(max(Counter(word % BANKS for word in group).values()) for group in wanted.values())
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What one warp asked of memory with one instruction: one request to the hardware.
-
-    `step` is its place in the trace; `block` and `warp` say who asked; `line` is the line of the kernel's
-    source, counted from 1; `space` is "global", "shared" or "local", `kind` "load", "store" or "atomic";
-    `array` the name the kernel calls it by; `lanes` the active lanes in order, `addresses` the byte address
-    each of them touches (shared memory counts from the block's own 0), `indices` what each of them wrote
-    between the brackets.
-    """
+class Event:
+    """What one warp did with one instruction: `step` is its place in the trace, `block` and `warp` say who,
+    `line` is the line of the kernel's source, counted from 1."""
 
     step: int
     block: tuple[int, int, int]
     warp: int
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Event):
+    """What a warp asked of memory: one request to the hardware.
+
+    `space` is "global", "shared" or "local", `kind` "load", "store" or "atomic"; `array` the name the kernel
+    calls it by; `lanes` the active lanes in order, `addresses` the byte address each of them touches (shared
+    memory counts from the block's own 0), `indices` what each of them wrote between the brackets.
+    """
+
     space: str
     kind: str
     array: str
@@ -105,25 +105,17 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Event):
     """A place where a warp's lanes parted: `taken` and `not_taken` are lanes; the warp walks both ways."""
 
-    step: int
-    block: tuple[int, int, int]
-    warp: int
-    line: int
     taken: tuple[int, ...]
     not_taken: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Barrier:
+class Barrier(Event):
     """A warp that came to cuda.syncthreads() with these lanes."""
 
-    step: int
-    block: tuple[int, int, int]
-    warp: int
-    line: int
     lanes: tuple[int, ...]
 
 
@@ -193,7 +185,7 @@ class KernelTrace:
     def select(self, **wanted: Any) -> list[Request]:
         """The requests with these values: ``select(space="global", kind="load", array="a", line=3)``."""
         for name in wanted:
-            checks.choice("What requests are selected by", name, Request.__slots__)
+            checks.choice("What requests are selected by", name, Request.__dataclass_fields__)
         return [r for r in self.requests if all(getattr(r, name) == value for name, value in wanted.items())]
 
     def counts(self, **wanted: Any) -> Counts:

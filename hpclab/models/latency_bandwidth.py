@@ -21,11 +21,8 @@ _DRAWS, _ROUNDS, _TUNING = 400, 15, 1.345  # the last is Huber's: 95 % efficienc
 
 @dataclass(frozen=True)
 class Line:
-    """`latency` in seconds, `bandwidth` in bytes/s (inf where larger messages took no longer).
-
-    `runs` are the run ids of the points; `draws`, shape (400, 2), latency and seconds per byte fitted to
-    resampled points.
-    """
+    """`latency` in seconds, `bandwidth` in bytes/s (inf where larger messages took no longer), the run ids of
+    the points, and, shape (400, 2), latency and seconds per byte fitted to resampled points."""
 
     latency: float
     bandwidth: float
@@ -36,11 +33,11 @@ class Line:
     def text(self) -> str:
         """Both parameters with the range that the scatter allows, on two lines."""
         shown = (("latency", 1e6, "µs"), ("bandwidth", 1e-9, "GB/s"))
+        ends = {name: [unit * end for end in self.interval(name)] for name, unit, _ in shown}
         return "\n".join(
             f"{name} {unit * getattr(self, name):.3g} {of}, 90 % interval "
-            + " to ".join(f"{unit * end:.3g}" for end in self.interval(name))
-            for name, unit, of in shown
-        )
+            f"{ends[name][0]:.3g} to {ends[name][1]:.3g}" for name, unit, of in shown
+        )  # fmt: skip
 
     def time(self, size: ArrayLike) -> Array:
         """Seconds for messages of `size` bytes."""
@@ -59,10 +56,9 @@ class Line:
 def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = ()) -> Line | NoCurve:
     """The line through points (`size` in bytes, `seconds`), both 1-D, every repeat a point.
 
-    Robust: residuals are relative, so that microseconds count as much as seconds, and weighted after Huber,
-    so that a repeat which a neighbour on this machine disturbed hardly counts (iteratively reweighted least
-    squares). Neither parameter is negative. The uncertainty is a residual bootstrap. NoCurve from fewer than
-    four different sizes. ValueError for times that are none.
+    Residuals are relative, so that microseconds count as much as seconds, and weighted after Huber, so that a
+    disturbed repeat hardly counts (iteratively reweighted least squares). Neither parameter is negative. The
+    uncertainty is a residual bootstrap. NoCurve from fewer than four different sizes.
     """
     sizes, times = _sizes(size), array("Every time must be a number of seconds", seconds, 1e-12, 1e12)
     distinct = sorted(set(sizes.tolist()))
@@ -74,9 +70,8 @@ def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = ()) -> Line |
     residuals = times / fitted - 1
     chosen = numpy.random.default_rng(0).choice(residuals, (_DRAWS, len(residuals)))
     draws = _robust(sizes, fitted * (1 + chosen))
-    return Line(
-        float(best[0]), float(1 / best[1]) if best[1] > 0 else math.inf, tuple(dict.fromkeys(runs)), draws
-    )
+    bandwidth = float(1 / best[1]) if best[1] > 0 else math.inf
+    return Line(float(best[0]), bandwidth, tuple(dict.fromkeys(runs)), draws)
 
 
 def _robust(sizes: Array, times: Array) -> Array:

@@ -27,42 +27,27 @@ LITTLE = 20  # kernels on indices, masks and means before the first layer, and a
 
 @dataclass(frozen=True)
 class Fitted:
-    """All that is fitted for training: to published steps, by tests/validation/test_training_refit.py.
+    """All that is fitted for training: to published steps, by tests/validation/test_training_refit.py."""
 
-    `sustained`: share of the device's best matrix-product rate that is held through a step, and `hopper` the
-    same from compute capability 9 on, where power runs out sooner. `streamed`: share of a plain copy's
-    bandwidth that element-wise kernels reach, which draw random numbers and sum over rows. `launch`: seconds
-    of the host for a kernel launched from Python, and so far apart are ranks that wait for each other. `gap`:
-    seconds from one kernel to the next, while the multiprocessors run empty and fill. `misaligned`: share of
-    the rate of products whose rows are a multiple of only 2 bytes.
-    """
-
-    sustained: float = 0.95
-    hopper: float = 0.85
-    streamed: float = 0.8
-    launch: float = 73e-6
-    gap: float = 13e-6
-    misaligned: float = matmul.MISALIGNED
+    sustained: float = 0.95  # share of the best matrix-product rate that is held through a step
+    hopper: float = 0.85  # the same from compute capability 9 on, where power runs out sooner
+    streamed: float = 0.8  # share of a plain copy's bandwidth that element-wise kernels reach
+    launch: float = 73e-6  # s of the host for a kernel, and so far apart are ranks that wait for each other
+    gap: float = 13e-6  # s from one kernel to the next, while the multiprocessors run empty and fill
+    misaligned: float = matmul.MISALIGNED  # share of the rate where rows are a multiple of only 2 bytes
 
 
 @dataclass(frozen=True)
 class Software:
-    """What training programs do differently; a table's source says which.
+    """What training programs do differently; a table's source says which."""
 
-    `fused`: bias, activation, dropout, residual and casts to FP8 are one kernel. `adds`: the product for
-    weights adds up gradients itself. `gradient_bytes`: of a number that is summed over ranks. `hide_tensor`:
-    which tensor-parallel collectives run behind products: "none", "backward" (beside the product for weights)
-    or "all". `hide_messages`: so do the pipeline's, once it is filled; `message_bandwidth` is theirs in
-    bytes/s, 0 for what NCCL gets. `flash`: share of the peak rate that fused attention reaches.
-    """
-
-    fused: bool = True
-    adds: bool = False
-    gradient_bytes: int = 4
-    hide_tensor: str = "none"
-    hide_messages: bool = False
-    message_bandwidth: float = 0.0
-    flash: float = FLASH_3
+    fused: bool = True  # bias, activation, dropout, residual and casts to FP8 are one kernel
+    adds: bool = False  # the product for weights adds up gradients itself
+    gradient_bytes: int = 4  # of a number that is summed over ranks
+    hide_tensor: str = "none"  # which collectives run behind products: also "backward" (for weights), "all"
+    hide_messages: bool = False  # so do the pipeline's, once it is filled
+    message_bandwidth: float = 0.0  # theirs in bytes/s, 0 for what NCCL gets
+    flash: float = FLASH_3  # share of the peak rate that fused attention reaches
 
 
 MODERN = Software()

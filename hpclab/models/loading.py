@@ -28,11 +28,8 @@ def loading_time(
 
     Without workers the training process does all itself. With them a batch is handed over, which costs giver
     and taker `costs.handover` each, and the longest of three counts: what the workers do at once (no more of
-    them than `cores`), what the training process does, and all of it on all cores. Notice that workers which
-    have little to do cost more than they bring.
+    them than `cores`), what the training process does, and all of it on all cores.
     """
-    checks.integer("workers", workers, 0, 1024)
-    checks.integer("cores", cores, 1, 2**20)
     loading = opens * costs.open + size / costs.bandwidth + samples * costs.decode
     if not workers:
         return loading

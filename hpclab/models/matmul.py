@@ -1,19 +1,12 @@
 """How long a matrix product takes on a GPU's matrix units, as a function of its shape.
 
 The library cuts the result into tiles, one for each block of threads; as many tiles as there are
-multiprocessors run at once, a wave. So time goes up in steps: 108 tiles take an A100 as long as one, and 109
-as long as 216, unless another size of tile fits better. What to notice in the parts below:
-
-- a tile larger than what is left at the border works for nothing (tile quantisation), and so does a last wave
-  that is not full (wave quantisation);
-- a small tile fits more shapes, but reads more bytes for an operation, and the last cache limits that;
-- every tile waits for memory at first and writes at last, which a long k (the summed dimension) hides;
-- where there are few tiles and a long k, the sum is split over multiprocessors and added afterwards;
-- rows that are no multiple of 16 bytes keep the units from loading whole words.
-
-Sources: NVIDIA, Deep Learning Performance: Matrix Multiplication Background User's Guide (tiles, waves,
-alignment); CUTLASS, Efficient GEMM in CUDA (tiles, split-k). The rate is the highest that a search over
-shapes reached on the device (`Roof.rate`, cited in the catalogue), less what `sustained` says.
+multiprocessors run at once, a wave. A tile larger than what is left at the border works for nothing (tile
+quantisation), and so does a last wave that is not full (wave quantisation); a small tile
+reads more bytes for an operation, and the last cache limits that; every tile waits for memory at first and
+writes at last, which a long k (the summed dimension) hides; with few tiles and a long k the sum is split over
+multiprocessors; rows that are no multiple of 16 bytes keep the units from loading whole words. NVIDIA, Matrix
+Multiplication Background User's Guide; CUTLASS, Efficient GEMM in CUDA.
 """
 
 from dataclasses import dataclass
@@ -45,7 +38,8 @@ class Units:
 
 
 def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = MISALIGNED) -> Units:
-    """The units of a device in a precision that it has, at `sustained` times its best measured rate."""
+    """The units of a device in a precision that it has, at `sustained` times the best rate that a search over
+    shapes reached (`Roof.rate`)."""
     name = "bf16" if precision == "fp16" and "bf16" in device.precisions else precision
     roof = device.roof(name)
     element = {"fp8": 1, "bf16": 2, "fp16": 2}.get(precision, 4)

@@ -20,24 +20,16 @@ INJECT = 192  # libfabric's CXI provider, CXIP_INJECT_SIZE: bytes that a core wr
 
 @dataclass(frozen=True)
 class Host:
-    """The cores and the MPI library: fitted, three of them to all fabrics without a GPU, the others to GH200.
+    """The cores and the MPI library, in seconds and bytes/s: fitted, the first three to all fabrics without a
+    GPU, the others to GH200."""
 
-    `copy` in bytes/s: into and out of eager buffers, both copies and the card's own fetch together (a core
-    copies about 10 GB/s). `post` in seconds: what a core spends on one message, sent or received; `gap`: what
-    the card takes between two messages, and so what it costs at most to copy one for it.
-
-    `query` in seconds: asking whose memory a buffer is, where the library takes GPU memory; `start`: a copy
-    engine's own time for a copy between GPUs. `near` and `far` in bytes/s: what a core copies from its cache,
-    and from beyond it.
-    """
-
-    copy: float = 3.2e9
-    post: float = 0.1e-6
-    gap: float = 0.154e-6
-    query: float = 0.87e-6
-    start: float = 3.8e-6
-    near: float = 74e9
-    far: float = 23.6e9
+    copy: float = 3.2e9  # into and out of eager buffers, both copies and the card's own fetch together
+    post: float = 0.1e-6  # what a core spends on one message, sent or received
+    gap: float = 0.154e-6  # between two messages in the card, and so the most that copying one for it costs
+    query: float = 0.87e-6  # asking whose memory a buffer is, where the library takes GPU memory
+    start: float = 3.8e-6  # a copy engine's own time for a copy between GPUs
+    near: float = 74e9  # what a core copies from its cache
+    far: float = 23.6e9  # and from beyond it
 
 
 @dataclass(frozen=True)

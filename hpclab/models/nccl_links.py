@@ -1,15 +1,7 @@
 """NVLink and networks as NCCL meets them: what its source says, and at most three fitted numbers each.
 
-Fitted are only the fields named in FITTED, by `tests/validation/test_refit.py`, which also leaves one source
-out and says how wrong the rest then is. Each is a physical quantity:
-
-- `launch`, seconds: a kernel started on every GPU, as the program of that measurement starts it;
-- `link_bandwidth`, bytes/s of one NVLink 2 (25 GB/s are sold; headers take about a tenth);
-- `ll128_share`: bandwidth of LL128 over that of Simple; at most 120/128, the flags' share;
-- `exposed_chunk`: the part of a chunk whose transfer a ring does not hide, 0 to 1, each time round;
-- `nvls_bandwidth`, bytes/s a GPU sends while the NVSwitch adds, below the 450 or 900 GB/s of its links;
-- `nvls_round`, seconds: adding and spreading one round of chunks and telling each other so;
-- of a network `share` of the line rate that is data, `hop` seconds from a GPU to the next node's.
+Fitted are only the fields named in FITTED, physical quantities all, by `tests/validation/test_refit.py`,
+which also leaves one source out and says how wrong the rest then is.
 """
 
 from collections.abc import Mapping
@@ -40,32 +32,24 @@ NCCL_2_28 = Tuning({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5)
 
 @dataclass(frozen=True)
 class NVLink:
-    """One generation: `links` a GPU, `link_bandwidth` bytes/s of each that a ring gets, and NCCL's view.
-
-    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `channels` how many a ring is
-    cut into, `pair_channels` how many there are for sends and receives (ncclTopoComputeP2pChannels).
-    `ll_limits` are its limits of LL in bytes/s on one, two and more nodes (llMaxBws; the latter for Intel),
-    `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on
-    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `cube_mesh`: eight GPUs of a node
-    are wired so, without a switch.
-    """
+    """One generation of NVLink, in seconds and bytes/s, and NCCL's view of it."""
 
     nccl: Tuning
-    links: int
-    nccl_link: float
-    link_bandwidth: float
-    channels: int
-    pair_channels: int
-    ll_limits: tuple[float, float, float]
-    launch: float
-    ll128_share: float = 120 / 128
-    exposed_chunk: float = 0.0
-    nvls_share: float = 0.0
-    nvls_tree: tuple[float, float] = (0.0, 0.0)
-    tree_channels: int = 0
-    nvls_bandwidth: float = 0.0
-    nvls_round: float = 0.0
-    cube_mesh: bool = False
+    links: int  # of a GPU
+    nccl_link: float  # what NCCL reckons a link with (topo.h, SM70_NVLINK_BW and so on)
+    link_bandwidth: float  # what a ring gets of one (NVLink 2: 25 GB/s are sold; headers take about a tenth)
+    channels: int  # that a ring is cut into
+    pair_channels: int  # for sends and receives (ncclTopoComputeP2pChannels)
+    ll_limits: tuple[float, float, float]  # of LL on one, two and more nodes (llMaxBws; the latter for Intel)
+    launch: float  # a kernel started on every GPU, as the program of that measurement starts it
+    ll128_share: float = 120 / 128  # bandwidth of LL128 over that of Simple; at most this, the flags' share
+    exposed_chunk: float = 0.0  # the part of a chunk whose transfer a ring does not hide, each time round
+    nvls_share: float = 0.0  # what NCCL believes of NVLS (nvlsEfficiency)
+    nvls_tree: tuple[float, float] = (0.0, 0.0)  # its limit a GPU on two and more nodes (perChMaxNVLSTreeBws)
+    tree_channels: int = 0  # of that
+    nvls_bandwidth: float = 0.0  # what a GPU sends while the NVSwitch adds
+    nvls_round: float = 0.0  # adding and spreading one round of chunks and telling each other so
+    cube_mesh: bool = False  # eight GPUs of a node are wired so, without a switch
 
     @property
     def channel(self) -> float:
@@ -105,20 +89,18 @@ class NVLink:
 
 @dataclass(frozen=True)
 class Network:
-    """What NCCL gets between nodes: see `share` and `hop` above."""
+    """What NCCL gets between nodes."""
 
-    share: float
-    hop: float
+    share: float  # of the line rate that is data
+    hop: float  # seconds from a GPU to the next node's
 
 
 def in_turn(one: float, other: float, slots: int = 4) -> float:
     """Bytes/s through two stages with `slots` slices between them, if both take irregular times for a slice.
 
-    Two exponential servers in line, the buffer between them blocking the first (Hunt, Sequential Arrays of
-    Waiting Lines, Operations Research 4, 1956): of two equal rates 5/6 is left, of unequal ones nearly all of
-    the slower. NCCL's buffer between two GPUs holds four slices of a ring (NCCL_STEPS 8, two a slice), eight
-    of a send (sendrecv.h). Notice that a ring over nodes whose NVLink and network are equally fast reaches
-    neither, nor does a ring that one GPU has to pass on for another.
+    Two exponential servers in line, the buffer between them blocking the first (Hunt, Operations Research 4,
+    1956): of two equal rates 5/6 is left, of unequal ones nearly all of the slower. NCCL's buffer between two
+    GPUs holds four slices of a ring (NCCL_STEPS 8, two a slice), eight of a send (sendrecv.h).
     """
     ratio = min(one, other) / max(one, other)
     if ratio > 1 - 1e-6:

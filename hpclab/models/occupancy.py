@@ -1,13 +1,10 @@
 """How many warps of a kernel are resident on one multiprocessor, and which limit decides it.
 
-A multiprocessor takes whole blocks for as long as there is room for their warps, registers and shared
-memory and the number of blocks is not exceeded. Occupancy is resident warps over the most there can be.
-What to notice: resources are handed out in portions, so that one register more per thread can cost a
-quarter of the warps, and that full occupancy is not the aim: enough bytes under way is (see roofline.py).
-
-Source: NVIDIA, cuda_occupancy.h, and the CUDA Programming Guide's table of compute capabilities, from which
-the catalogue has its numbers. Valid from compute capability 7.0 on, with all the shared memory asked for
-given to the kernel (the driver may split it from the cache otherwise).
+A multiprocessor takes whole blocks for as long as there is room for their warps, registers and shared memory.
+What to notice: resources are handed out in portions, so that one register more per thread can cost a quarter
+of the warps; and full occupancy is not the aim, enough bytes under way is (see roofline.py). Source: NVIDIA,
+cuda_occupancy.h, and the CUDA Programming Guide's table of compute capabilities. Valid from 7.0 on, with all
+the shared memory asked for given to the kernel.
 """
 
 from collections.abc import Mapping
@@ -25,11 +22,8 @@ MOST_THREADS = 1024  # of a block
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """`blocks` and `warps` resident on a multiprocessor that can hold `most` warps.
-
-    `fit` has, for "warps", "blocks", "registers" and "shared memory", the blocks that it alone would let in;
-    `limits` those that decide.
-    """
+    """`blocks` and `warps` resident on a multiprocessor that can hold `most` warps; `fit` has, for "warps",
+    "blocks", "registers" and "shared memory", the blocks that it alone would let in."""
 
     blocks: int
     warps: int
@@ -43,6 +37,7 @@ class Occupancy:
 
     @property
     def limits(self) -> tuple[str, ...]:
+        """Those of `fit` that decide."""
         return tuple(name for name, blocks in self.fit.items() if blocks == self.blocks)
 
 

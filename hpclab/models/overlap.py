@@ -1,9 +1,7 @@
 """What of a step's gradient messages hides behind the backward pass: one wire, used as soon as it can be.
 
 The backward pass makes gradients from the last layer to the first. They are put into buckets, and a bucket
-can be sent once its last gradient is there. Notice three things: the last bucket never hides, however fast
-the links are; a wire that is slower than the computing delays all buckets after the first; and small buckets
-pay the latency often, while one large bucket hides nothing.
+can be sent once its last gradient is there: the last one never hides, however fast the links are.
 """
 
 from collections.abc import Sequence
@@ -14,13 +12,9 @@ import numpy
 
 
 def group(sizes: Sequence[int], limit: float) -> list[list[int]]:
-    """The places of `sizes` (bytes, in the order in which gradients become ready) in buckets.
-
-    A bucket is full as soon as it holds `limit` bytes or more; so one larger gradient is a bucket alone or
-    ends one, and infinity makes one bucket of all.
-    """
-    buckets: list[list[int]] = [[]]
-    held = 0
+    """The places of `sizes` (bytes, in the order in which gradients become ready) in buckets, each of which
+    is full as soon as it holds `limit` bytes or more; infinity makes one bucket of all."""
+    buckets, held = list[list[int]]([[]]), 0
     for place, size in enumerate(sizes):
         if held >= limit:
             buckets.append([])
@@ -56,12 +50,11 @@ def send(backward: float, ready: Sequence[float], seconds: Sequence[float], over
     Message i takes ``seconds[i]`` and can begin at ``ready[i]`` of the pass (0 to 1); without `overlap` none
     begins before the pass has ended.
     """
-    begins, free = list[float](), 0.0
+    begins, ends = list[float](), [0.0]
     for share, length in zip(ready, seconds, strict=True):
-        begins.append(max(free, backward * (share if overlap else 1.0)))
-        free = begins[-1] + length
-    ends = [begin + length for begin, length in zip(begins, seconds, strict=True)]
-    return Messages(tuple(begins), tuple(ends), backward)
+        begins.append(max(ends[-1], backward * (share if overlap else 1.0)))
+        ends.append(begins[-1] + length)
+    return Messages(tuple(begins), tuple(ends[1:]), backward)
 
 
 def buckets(sizes: Sequence[int], work: Sequence[float], limit: float) -> tuple[list[int], list[float]]:

@@ -33,8 +33,7 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
     """Plans for `batch` sequences a step on all of `gpus`, fastest first; empty where none fits.
 
     Tensor parallelism stays within a node and always splits norms (sequence parallelism), attention is fused.
-    Of plans that differ in ZeRO's stage or in recomputation only, those are left out that shard more, or make
-    more again, than it takes to fit.
+    Plans that shard more, or make more again, than it takes to fit are left out.
     """
     checks.integer("gpus", gpus, 1, 2**20)
     checks.integer("batch", batch, 1, 2**24)

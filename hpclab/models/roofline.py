@@ -1,23 +1,16 @@
 """How long a kernel takes on a device, and what bounds it: bytes, operations, latency or its launch.
 
-    device = from_catalogue("a100-80gb")      # from hpclab.models.device
-    work = Work(bytes=3 * 4 * 2**27, flops=2**27, name="vector add")
-    predict(work, device, Launch(blocks=2**19, threads=256)).bound      # "memory"
-
 The roofline: no kernel does more operations a second than the units can, nor than memory can feed them,
 which is its arithmetic intensity (operations per byte of device memory) times the bandwidth. Where the two
-lines meet is the ridge; left of it a kernel waits for memory, right of it for the units. What to notice:
-today's ridges lie at tens to hundreds of operations per byte, so that almost everything but matrix
-multiplication stands on the slope.
-
-Sources: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009; Little's law for bytes in flight:
-Volkov, Better Performance at Lower Occupancy, GTC 2010. The constants are from measurements that others
-published: the launch (device.LAUNCH_OVERHEAD) and the time of one load seen by a whole thread (TURNAROUND).
+lines meet is the ridge; today's lie at tens to hundreds of operations per byte, so that almost everything but
+matrix multiplication waits for memory. Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009; Little's
+law for bytes in flight: Volkov, Better Performance at Lower Occupancy, GTC 2010.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hpclab import checks
 from hpclab.models.device import PRECISIONS, Device, Roof
@@ -37,8 +30,8 @@ average."""
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a kernel has to do: `bytes` to and from device memory (what the caches do not spare it), `flops`
-    operations (a fused multiply-add is two) in `precision`, one of PRECISIONS. `cache_bytes` is what the
-    multiprocessors ask of the last cache in whole sectors, as the tracer counts them; 0 where not counted."""
+    operations (a fused multiply-add is two) in `precision`. `cache_bytes` is what the multiprocessors ask of
+    the last cache in whole sectors, as the tracer counts them; 0 where not counted."""
 
     bytes: float
     flops: float
@@ -77,11 +70,8 @@ class Launch:
 
 @dataclass(frozen=True, repr=False)
 class KernelTime:
-    """`seconds` that the kernel should take, and its `bound`, one of BOUNDS.
-
-    `parts` has the seconds that each bound in play alone would cost; the bytes are under "memory", or under
-    "latency" where too few are in flight. `occupancy` is None where it is not modelled.
-    """
+    """`seconds` that the kernel should take, its `bound`, one of BOUNDS, and `parts`: what each would cost
+    alone, bytes under "memory", or under "latency" where too few are in flight."""
 
     work: Work
     roof: Roof
@@ -101,15 +91,15 @@ class KernelTime:
         return self.work.flops / self.seconds
 
     def __str__(self) -> str:
+        work, roof, size = self.work, self.roof, partial(format_bytes, binary=False)
         reason = {
-            "memory": f"{format_bytes(self.work.bytes, binary=False)} at "
-            f"{format_bytes(self.roof.bandwidth, binary=False)}/s",
-            "compute": f"{format_flops(self.work.flops)} at {format_flops(self.roof.rate, per_second=True)}",
-            "cache": f"{format_bytes(self.work.cache_bytes, binary=False)} in sectors from the last cache",
+            "memory": f"{size(work.bytes)} at {size(roof.bandwidth)}/s",
+            "compute": f"{format_flops(work.flops)} at {format_flops(roof.rate, per_second=True)}",
+            "cache": f"{size(work.cache_bytes)} in sectors from the last cache",
             "latency": "too few bytes are in flight to keep memory busy",
             "launch": "the launch takes longer than the work",
         }[self.bound]
-        return f"{self.work.name or 'kernel'}: {format_seconds(self.seconds)}, {self.bound}-bound ({reason})"
+        return f"{work.name or 'kernel'}: {format_seconds(self.seconds)}, {self.bound}-bound ({reason})"
 
     __repr__ = __str__
 
@@ -130,9 +120,8 @@ def predict(
     roof = checks.instance("device", device, Device).roof(work.precision, basis)
     rate, bandwidth, little, resident = roof.rate, roof.bandwidth, math.inf, None
     if launch is not None and device.compute_capability:
-        resident = occupancy(
-            device.compute_capability, launch.threads, launch.registers, launch.shared_memory
-        )
+        shape = launch.threads, launch.registers, launch.shared_memory
+        resident = occupancy(device.compute_capability, *shape)
         blocks = min(launch.blocks, resident.blocks * device.multiprocessors)  # under way at once
         little = blocks * launch.threads * launch.in_flight / (device.latency * TURNAROUND)
         bandwidth = (roof.bandwidth**-3 + little**-3) ** (-1 / 3)

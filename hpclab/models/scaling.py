@@ -1,8 +1,8 @@
 """The laws of speedup (`speedup_laws.py`) fitted to measured points, with the uncertainty of their scatter.
 
-Least squares on relative residuals, every repeat a point. Written as a sum of times (or rates) with
-coefficients that cannot be negative, each law is a small non-negative linear problem with an exact answer and
-no starting guess. The speed at n = 1 is fitted too, so a noisy first point does not tilt the whole curve.
+Least squares on relative residuals: written as a sum of times or rates, each law is a small non-negative
+linear problem with an exact answer. The speed at n = 1 is fitted too, so a noisy first point does not tilt
+the whole curve.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import numpy
 from numpy.typing import ArrayLike
 
 from hpclab import checks
-from hpclab.models.speedup_laws import USL, Amdahl, Array, Gustafson, Law, processors, serial_fraction
+from hpclab.models.speedup_laws import USL, Amdahl, Array, Gustafson, Law, array, processors, serial_fraction
 from hpclab.quality import doubt
 from hpclab.results import Origin, Result, new_run_id, select
 
@@ -33,9 +33,9 @@ class NoCurve:
 class Fit:
     """A fitted law: `speed_of_one` is the fitted speed at n = 1 (1/s or the unit of the points).
 
-    `draws` are the laws fitted to resampled points; `largest` is the largest n among the points, beyond
-    which the curve is an extrapolation; `error` is the relative root-mean-square residual; `runs` are the run
-    ids of the points and `conditions` what was imposed on them where they were emulated.
+    Beyond `largest`, the largest n among the points, the curve is an extrapolation; `error` is the relative
+    root-mean-square residual; `runs` are the run ids of the points and `conditions` what was imposed on them
+    where they were emulated; `draws` are the laws fitted to resampled points.
     """
 
     law: Law
@@ -48,11 +48,8 @@ class Fit:
     draws: tuple[Law, ...] = field(default=(), repr=False)
 
     def band(self, n: ArrayLike) -> tuple[Array, Array]:
-        """Lower and upper speedup at each of `n` (1-D) that hold the curve with a probability of 90 %.
-
-        Residual bootstrap: the relative residuals are drawn again with replacement and the law fitted anew.
-        It shows what the scatter of these points allows, not whether the law is the right one.
-        """
+        """Lower and upper speedup at each of `n` (1-D) that hold the curve with a probability of 90 %: a
+        residual bootstrap, which shows what the scatter allows, not whether the law is the right one."""
         return within([law.speedup(n) for law in self.draws])
 
     def interval(self, parameter: str) -> tuple[float, float]:
@@ -90,15 +87,9 @@ def fit(
     """
     if law not in (Amdahl, Gustafson, USL):
         raise ValueError(f"law must be Amdahl, Gustafson or USL, not {checks.shown(law)}.")
-    count = processors(n)
-    try:
-        rate = numpy.asarray(speed, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"speed must be a list of numbers, not {checks.shown(speed)}.") from None
+    count, rate = processors(n), array("Every speed must be a positive number", speed, 1e-30, 1e30)
     if count.ndim != 1 or count.shape != rate.shape:
         raise ValueError(f"n and speed must be two lists of one length, not {count.shape} and {rate.shape}.")
-    if not (numpy.isfinite(rate) & (rate > 0)).all():
-        raise ValueError("Every speed must be a positive number: is a time zero, or missing?")
     distinct, needed = sorted(set(count.tolist())), len(law.parameters) + 2
     if 1 not in distinct:
         return NoCurve(f"{law.name}: no curve without a point at 1, which a speedup is relative to.")
@@ -108,18 +99,14 @@ def fit(
     terms, target = law.terms(count, rate)
     coefficients = nonnegative(terms / target[:, None])
     fitted = terms @ coefficients
-    residuals = target / fitted - 1
+    residuals, draws, generator = target / fitted - 1, [], numpy.random.default_rng(0)
     spread = residuals * (len(target) / max(1, len(target) - terms.shape[1])) ** 0.5
-    generator = numpy.random.default_rng(0)
-    draws = []
     for _ in range(_DRAWS):
         again = fitted * numpy.maximum(1 + generator.choice(spread, len(spread)), 0.01)
         draws.append(law.from_coefficients(*nonnegative(terms / again[:, None]))[0])
-    best, speed_of_one = law.from_coefficients(*coefficients)
-    return Fit(
-        best, speed_of_one, max(distinct), float(numpy.sqrt(numpy.mean(residuals**2))), len(target),
-        tuple(dict.fromkeys(runs)), tuple(dict.fromkeys(filter(None, conditions))), tuple(draws),
-    )  # fmt: skip
+    error = float(numpy.sqrt(numpy.mean(residuals**2)))
+    met = tuple(dict.fromkeys(runs)), tuple(dict.fromkeys(filter(None, conditions)))
+    return Fit(*law.from_coefficients(*coefficients), max(distinct), error, len(target), *met, tuple(draws))
 
 
 def fit_times(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCurve:
@@ -134,9 +121,7 @@ def fit_times(law: type[Law], results: Sequence[Result], along: str) -> Fit | No
     if not chosen:
         return NoCurve(f"{law.name}: no curve, for there is no makespan along {along} yet.")
     n = numpy.array([checks.number(along, result.parameters[along], 1, 1e7) for result in chosen])
-    seconds = numpy.array([result.value for result in chosen])
-    if not (seconds > 0).all():
-        raise ValueError("Every makespan must be a positive number of seconds.")
+    seconds = array("Every makespan must be a number of seconds", [one.value for one in chosen], 1e-30, 1e30)
     runs, conditions = zip(*((result.run, result.condition) for result in chosen), strict=True)
     return fit(law, n, (n if law is Gustafson else 1) / seconds, runs, conditions)
 
@@ -148,14 +133,12 @@ def nonnegative(matrix: Array) -> Array:
     """
     ones, columns = numpy.ones(len(matrix)), matrix.shape[1]
     best, least = numpy.zeros(columns), numpy.inf
-    for size in range(1, columns + 1):
-        for kept in itertools.combinations(range(columns), size):
-            if kept[0] > 1:
-                continue
-            part = matrix[:, kept]
-            solution = numpy.linalg.lstsq(part, ones, rcond=None)[0]
-            miss = float(((part @ solution - 1) ** 2).sum())
-            if (solution >= 0).all() and miss < least - 1e-15:
-                best, least = numpy.zeros(columns), miss
-                best[list(kept)] = solution
+    sizes = (itertools.combinations(range(columns), size) for size in range(1, columns + 1))
+    for kept in itertools.chain.from_iterable(sizes):
+        part = matrix[:, kept]
+        solution = numpy.linalg.lstsq(part, ones, rcond=None)[0]
+        miss = float(((part @ solution - 1) ** 2).sum())
+        if kept[0] < 2 and (solution >= 0).all() and miss < least - 1e-15:
+            best, least = numpy.zeros(columns), miss
+            best[list(kept)] = solution
     return best

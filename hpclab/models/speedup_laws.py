@@ -1,12 +1,4 @@
-"""Three laws of speedup on n processors: Amdahl, Gustafson, USL.
-
-What to notice: all three start at 1 for n = 1 and differ only in what they think stops you. Amdahl: a part of
-the work stays serial. Gustafson: it does, but you came with a bigger problem. USL: on top, processors wait
-for one another in pairs, so that beyond some n one more makes it slower.
-
-`terms` writes a law as a sum for the fit in `scaling.py`: of times for Amdahl and USL, of rates for
-Gustafson, with coefficients that cannot be negative; `from_coefficients` turns those back into a law.
-"""
+"""Amdahl, Gustafson, USL: laws of speedup on n processors, which differ in what they think stops you."""
 
 from __future__ import annotations
 
@@ -23,7 +15,11 @@ Array = NDArray[numpy.float64]
 
 
 class Law:
-    """What the three have in common; `parameters` are named with the largest value of each."""
+    """What the three have in common; `parameters` are named with the largest value of each.
+
+    `terms` writes a law as a sum for the fit in `scaling.py`: of times for Amdahl and USL, of rates for
+    Gustafson, with coefficients that cannot be negative; `from_coefficients` turns those back into a law.
+    """
 
     name: ClassVar[str]
     parameters: ClassVar[Mapping[str, float]] = {"serial": 1}
@@ -67,8 +63,8 @@ class Amdahl(Law):
 class Gustafson(Law):
     """Scaled speedup S(n) = n − s (n − 1): the work grows with n (Gustafson 1988, CACM 31(5), 532–533).
 
-    `serial` = s is the serial share of the time *on n processors*, from 0 to 1; it is not Amdahl's s, a share
-    of the time on one. Notice that the curve is a straight line: there is no ceiling.
+    `serial` = s is the serial share of the time *on n processors*, from 0 to 1; Amdahl's s is one of the time
+    on one. Notice that there is no ceiling.
     """
 
     serial: float
@@ -88,12 +84,11 @@ class Gustafson(Law):
 
 @dataclass(frozen=True)
 class USL(Law):
-    """S(n) = n / (1 + σ (n − 1) + κ n (n − 1)): the universal scalability law (Gunther 1993; 2007, ch. 4).
+    """S(n) = n / (1 + σ (n − 1) + κ n (n − 1)): the universal scalability law.
 
     `contention` = σ from 0 to 1: waiting for what only one can have at a time. `coherency` = κ ≥ 0: every
     pair that must agree. With κ = 0 it is Amdahl's law. Notice the peak at √((1 − σ)/κ): beyond it, adding
-    processors makes the run slower. Gunther, "A Simple Capacity Model of Massively Parallel Transaction
-    Systems", CMG 1993; "Guerrilla Capacity Planning", Springer 2007.
+    processors makes the run slower. Gunther, CMG 1993; "Guerrilla Capacity Planning", Springer 2007, ch. 4.
     """
 
     contention: float

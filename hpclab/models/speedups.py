@@ -46,11 +46,8 @@ def typical(points: Sequence[Result], along: str, origin: Origin = Origin.MEASUR
 
 @dataclass(frozen=True)
 class Curve:
-    """A modelled curve: `speedup` (and, if known, `low` and `high`) at `nodes`, fitted up to `fitted_to`.
-
-    `name` says what it is (amdahl, gustafson, usl, what if) and so its colour; beyond `fitted_to` nodes it is
-    an extrapolation.
-    """
+    """A modelled curve: `speedup` (and, if known, `low` and `high`) at `nodes`; beyond `fitted_to` nodes it
+    is an extrapolation. `name` says what it is (amdahl, gustafson, usl, what if) and so its colour."""
 
     name: str
     label: str
@@ -64,14 +61,12 @@ class Curve:
     def of_law(cls, law: Law, most: int) -> Curve:
         """The curve of a law with chosen parameters, up to `most` nodes: all of it a model."""
         nodes = grid(most)
-        checks.instance("law", law, Law, "a law, such as Amdahl(0.1)")
         return cls("what if", "What if", nodes, tuple(law.speedup(nodes).tolist()))
 
     @classmethod
     def of_fit(cls, fit: Fit, most: int) -> Curve:
         """The curve of a fitted law up to `most` nodes, with the band that its bootstrap gives."""
         nodes = grid(most)
-        checks.instance("fit", fit, Fit)
         low, high = fit.band(nodes)
         speedup = tuple(fit.law.speedup(nodes).tolist())
         return cls(fit.law.name.lower(), fit.law.name, nodes, speedup, tuple(low), tuple(high), fit.largest)
@@ -85,12 +80,10 @@ class Curve:
 
     @classmethod
     def fed(cls, knee: float, most: int) -> Curve:
-        """The curve of nodes that a shared store feeds: each adds its share up to `knee` nodes, then none
-        does."""
-        nodes = tuple(sorted({*grid(most), min(max(knee, 1.0), float(most))}))
-        return cls(
-            "modelled", "Store", nodes, tuple(min(count, max(knee, 1.0)) for count in nodes), fitted_to=most
-        )
+        """The curve of nodes that a shared store feeds: each adds its share up to `knee` nodes."""
+        knee = max(knee, 1.0)
+        nodes = tuple(sorted({*grid(most), min(knee, float(most))}))
+        return cls("modelled", "Store", nodes, tuple(min(count, knee) for count in nodes), fitted_to=most)
 
     def at(self, nodes: float) -> tuple[float, float | None, float | None]:
         """Speedup, lower and upper end of the band at `nodes`, between the curve's own points."""

@@ -1,10 +1,7 @@
 """How long clients take to read (or write) their files from servers that share them, and what bounds it.
 
-    store = Store((Server(500e6),) * 4, metadata=2000, link=1.25e9, latency=1e-3)
-    predict(store, Reading(clients=8, files=64, size=16e6)).bound      # "servers"
-
-Files are numbered over all clients: client c's file i is number c · files + i. File n lies in stripes of
-`stripe_size` bytes, dealt out in turn to `stripes` servers from server n on, around the ring of all servers.
+Files are numbered over all clients: client c's file i is number c · files + i. File n lies in stripes, dealt
+out in turn to some servers from server n on, around the ring of all servers (`Reading.parts`).
 
 A closed system of queues takes at least as long as its busiest part has to do, and at least as long as one
 reader needs that has it to itself (Lazowska et al., Quantitative System Performance, 1984, chapter 5):
@@ -15,11 +12,10 @@ reader needs that has it to itself (Lazowska et al., Quantitative System Perform
                                a reader:   its files · (1 / metadata + latency + one file's bytes over
                                            the least of link and servers)
 
-What the bounds leave out is that readers meet on one server while another is idle. Where they are few, their
-files are run: opened in order, each part waiting its turn, then flows that share servers and links in equal
-parts, a file ended when its last part is there. What to notice: clients that begin on the same server
-can go round all servers in one crowd, and get one server's bandwidth instead of all. Writing is the same at
-the servers' write rates.
+The bounds leave out that readers meet on one server while another is idle. Where they are few, their files
+are run: opened in order, each part waiting its turn, then flows that share servers and links in equal parts.
+What to notice: clients that begin on the same server can go round all servers in one crowd, and get one
+server's bandwidth instead of all. Writing is the same at the servers' write rates.
 """
 
 import functools
@@ -86,12 +82,10 @@ class Reading:
     streams: int = 1
 
     def __post_init__(self) -> None:
-        checks.integer("clients", self.clients, 1, 1_000_000)
-        checks.integer("files", self.files, 1, 10**9)
+        for name, low, most in (("clients", 1, 10**6), ("files", 1, 10**9), ("stripes", 1, 4096),
+                                ("stripe_size", 1, 2**50), ("streams", 1, 4096)):  # fmt: skip
+            checks.integer(name, getattr(self, name), low, most)
         checks.number("size", self.size, 0, 2**60, "bytes")
-        checks.integer("stripes", self.stripes, 1, 4096)
-        checks.integer("stripe_size", self.stripe_size, 1, 2**50, "bytes")
-        checks.integer("streams", self.streams, 1, 4096)
 
     @property
     def bytes(self) -> float:
@@ -99,7 +93,8 @@ class Reading:
         return self.clients * self.files * self.size
 
     def parts(self, servers: int) -> list[float]:
-        """The bytes of a file on the first, second, ... server that it lies on."""
+        """The bytes of a file on the first, second, ... server that it lies on: the one place that says how
+        a file is laid out."""
         width = min(self.stripes, servers)
         turns, rest = divmod(self.size, width * self.stripe_size)
         last = [min(max(rest - place * self.stripe_size, 0), self.stripe_size) for place in range(width)]
@@ -120,7 +115,7 @@ class Forecast:
 
 
 def predict(store: Store, reading: Reading) -> Forecast:
-    """The formula above: the largest bound, times what running the first files adds to theirs."""
+    """The largest bound, times what running the first files adds to theirs."""
     checks.instance("store", store, Store)
     checks.instance("reading", reading, Reading)
     bounds, streams = _bounds(store, reading), min(reading.streams, reading.files)
@@ -139,8 +134,7 @@ def _bounds(store: Store, reading: Reading) -> dict[str, float]:
     count, clients, files = len(store.servers), reading.clients, reading.files
     begins = numpy.full(count, clients * files // count)  # files whose first stripe lies on each server
     begins[: clients * files % count] += 1
-    bandwidth = numpy.array([server.bandwidth for server in store.servers])
-    operations = numpy.array([server.operations for server in store.servers])
+    bandwidth, operations = numpy.array([(one.bandwidth, one.operations) for one in store.servers]).T
     moving, asking, alone = numpy.zeros((3, count))
     for place, part in enumerate(reading.parts(count)):
         moving += numpy.roll(begins, place) * part / bandwidth

@@ -1,9 +1,6 @@
 """Stores to try the storage model on: named file systems over named drives, from the catalogue.
 
-    preset("lustre", servers=8, drive="nvme-pcie4", drives=10)
-
-A burst buffer is a Store of its own in front, with fewer and faster servers. A node-local drive is a Store
-whose servers grow with the clients: Store((server("nvme-pcie4"),) * clients), read with as many files.
+A node-local drive is a Store whose servers grow with the clients, read with as many files.
 """
 
 import math
@@ -14,8 +11,7 @@ from hpclab.models.storage import Server, Store
 
 SHARES = {"hdd": 0.25, "ssd": 0.65, "nvme": 0.65}
 """What clients get of the sequential bandwidth of a server's drives in large transfers: parity and the file
-system take some, and the heads of disks seek where many streams meet. Found with IO500 (docs/validation.md).
-8,480 disks of a ClusterStor E1000 give 650 GB/s (ALCF's user guides), 0.28 of theirs."""
+system take some, and heads of disks seek where many streams meet. Found with IO500 (docs/validation.md)."""
 
 
 def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool = False) -> Server:
@@ -32,9 +28,9 @@ def preset(
     name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8,
     network: str = "infiniband-hdr", writing: bool = False,
 ) -> Store:  # fmt: skip
-    """A file system (an entry of the catalogue) on so many servers with so many drives each.
+    """A file system of the catalogue on so many servers with so many drives each.
 
-    Servers and clients have a port of the `network` (a link of the catalogue) each. "nvme" is one node's own
+    Servers and clients have a port of the `network` each, a link of the catalogue. "nvme" is one node's own
     drives with no network, "nfs" one server.
     """
     entry = catalogue.entry("file_system", name)
@@ -46,5 +42,5 @@ def preset(
 
 def examples() -> dict[str, Store]:
     """A few of them by the names that people know."""
-    names = ("Lustre, 4 × 8 NVMe", "NFS, one server", "Storage Scale, 8 servers")
-    return dict(zip(names, (preset("lustre"), preset("nfs"), preset("gpfs", 8)), strict=True))
+    return {"Lustre, 4 × 8 NVMe": preset("lustre"), "NFS, one server": preset("nfs"),
+            "Storage Scale, 8 servers": preset("gpfs", 8)}  # fmt: skip

@@ -1,10 +1,5 @@
 """How long a training step of a transformer takes: what lessons draw and `hpclab validate` scores.
 
-    model = Transformer(layers=80, hidden=12288, heads=96, sequence=2048, vocabulary=51200)
-    step = predict(model, Plan(2304, 2, data=24, tensor=8, pipeline=8, chunks=2), named("dgx-a100"))
-    step.parts          # seconds by part; they sum to step.seconds
-    step.hidden         # communication that ran while something computed, in seconds
-
 A stage is some layers of kernels, a step the micro-batches through all stages, and then gradients and
 optimizer. What to notice: the parts beside the matrix products are all small, and together they are a third
 to a half.
@@ -87,9 +82,8 @@ def tensor_parallel(work: Work) -> tuple[int, float]:
     """How many collectives a layer has, and their seconds that nothing hides.
 
     Two sums over the ranks forward and two backward, and two more where forward runs twice. Where norms are
-    split a sum is a scattered sum and a gather, and inputs are gathered again backward; of the backward ones
-    a gather before each pair of products cannot be hidden. Each begins when the last rank is there; another
-    process drives every rank, and they are about one launch apart.
+    split a sum is a scattered sum and a gather, and inputs are gathered again backward, which cannot be
+    hidden. Each begins when the last rank is there, and ranks are about one launch apart.
     """
     plan, hides, again = work.plan, work.software.hide_tensor, work.plan.recompute == "full"
     if plan.tensor == 1:
@@ -127,10 +121,8 @@ def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int
     """The slowest stage's layers, its seconds beside them, what all other stages take, and its messages.
 
     All of a micro-batch; a layer takes `layer` seconds and a message `one`. The pipeline is filled and
-    drained once, while each stage waits for all others: with equal stages and m micro-batches that is
-    (stages − 1) / m of the step. Stages exchange messages both ways at once. So one between two others waits
-    for two, the first and the last for one, and what the others wait for is hidden where these have the
-    logits to compute.
+    drained once, while each stage waits for all others. Stages exchange messages both ways at once, so one
+    between two others waits for two, the first and the last for one.
     """
     first, last = ends(work)
     most, least = -(-work.model.layers // plan.pipeline), work.model.layers // plan.pipeline

@@ -70,7 +70,6 @@ class Transformer:
     def forward_flops(self, sequences: float = 1) -> float:
         """FLOP of a forward pass over `sequences` sequences, in matrix products; backward has twice that.
 
-        2 a weight and token, and 4 × sequence × hidden a token and layer for scores and weighted values.
         Attention is counted whole, as Megatron-LM does, although half of it is masked (Narayanan et al.,
         SC21, equation 3).
         """
