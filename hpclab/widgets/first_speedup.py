@@ -112,8 +112,7 @@ class FirstSpeedup(Explorer):
         self._lines = [line]
         self.adapt("")
         if self._measured() != self._drawn_results:
-            self.forget()
-            self.redraw(aloud=not self._busy())
+            self.redraw(aloud=not self._busy(), anew=True)
         else:
             self.say(self._lines)
 

@@ -148,8 +148,7 @@ class Scaler(Explorer):
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
                 self._take_results()
-                self.forget()
-                self.redraw()
+                self.redraw(anew=True)
             if self._trouble:
                 self._say(self._trouble, urgent=True)
             else:
