@@ -99,16 +99,14 @@ class StepPicture:
             source, target = int(messages["source"][row]), int(messages["target"][row])
             if source != target:
                 together.setdefault((source, target), []).append(row)
-        return [self._one(*pair, rows) for pair, rows in together.items()]
-
-    def _one(self, source: int, target: int, rows: list[int]) -> side.Sent:
-        topology = self.timing.topology
-        size = float(self.schedule.messages["size"][rows].sum()) * self.timing.itemsize
-        took = float(self.timing.end[rows[0]] - self.timing.begin[rows[0]])
-        alpha, beta = topology.alpha_beta(source, target)
-        slow = (source, target) in self.slowed
-        times = max(1.0, (took - alpha) / (size * beta)) if size else 1.0
-        return side.Sent(source, target, size, took, times, slow)
+        found = []
+        for pair, rows in together.items():
+            size = float(messages["size"][rows].sum()) * self.timing.itemsize
+            took = float(self.timing.end[rows[0]] - self.timing.begin[rows[0]])
+            alpha, beta = self.timing.topology.alpha_beta(*pair)
+            times = max(1.0, (took - alpha) / (size * beta)) if size else 1.0
+            found.append(side.Sent(*pair, size, took, times, pair in self.slowed))
+        return found
 
     def _at(self, rank: float) -> complex:
         turn = 2 * math.pi * rank / self.schedule.ranks - math.pi / 2

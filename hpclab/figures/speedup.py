@@ -30,7 +30,9 @@ def draw(
     Axes go to `most` (default: the largest count). `cores` are those of the machine (default: what the
     Results say). `prediction` is the learner's (number, speedup or None). The default `title` is the answer.
     `named=False` leaves the margin to the labels of `over`."""
-    groups = _groups(runs)
+    listed = runs if isinstance(runs, Mapping) else {"": runs}
+    said = "a Result, or Results by label"
+    groups = {label: checks.instances("runs", group, Result, said) for label, group in listed.items()}
     points = {label: speedups(group, along) for label, group in groups.items()}
     everything = [point for group in points.values() for point in group]
     most = most or max([2, *(point.parameters[along] for point in everything)])
@@ -94,12 +96,6 @@ def over(
 def times(value: float) -> str:
     """A speedup as text: 1.9×, 0.72×, 34×."""
     return f"{value:.0f}×" if value >= 9.95 else f"{value:.1f}×" if value >= 0.95 else f"{value:.2f}×"
-
-
-def _groups(runs: object) -> dict[str, list[Result]]:
-    if isinstance(runs, Mapping):
-        return {label: checks.instances(f"runs of {label}", group, Result) for label, group in runs.items()}
-    return {"": checks.instances("runs", runs, Result, "a Result, or Results by label")}
 
 
 def _curve(ax: Axes, curve: Curve) -> None:

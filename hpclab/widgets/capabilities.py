@@ -31,16 +31,11 @@ class CapabilityTable(Explorer):
 
     def __init__(self, describe_machine: Callable[[], Machine]) -> None:
         self._machine, self._lessons = describe_machine, [*lessons()]
-        super().__init__(
-            [], under=[{"again": button("Look again", "Ask this machine once more", self._again)}]
-        )
+        again = button("Look again", "Ask this machine once more", lambda: self.redraw(anew=True))
+        super().__init__([], under=[{"again": again}])
 
     def draw(self) -> str:
         return markup(self._machine(), self._lessons)
-
-    def _again(self) -> None:
-        self.forget()
-        self.redraw()
 
 
 def table() -> CapabilityTable:

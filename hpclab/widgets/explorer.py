@@ -179,8 +179,11 @@ class Explorer(widgets.VBox):
             self._held = False
         self.redraw(aloud=True)
 
-    def redraw(self, *, aloud: bool = False) -> None:
-        """Draw what the controls say now, from any thread; `aloud` reads out what is new."""
+    def redraw(self, *, aloud: bool = False, anew: bool = False) -> None:
+        """Draw what the controls say now, from any thread; `aloud` reads out what is new, and `anew` forgets
+        what is kept, because the data have changed."""
+        if anew:
+            self.forget()
         try:
             with self._drawing:
                 self._show(aloud)
@@ -188,7 +191,7 @@ class Explorer(widgets.VBox):
             self.fail(sentence_of(error, _CANNOT))
 
     def forget(self) -> None:
-        """Make what stands and the note anew at the next `redraw`: their data are others."""
+        """Drop the pictures and the note that are kept: the data have changed."""
         self._stand.cache_clear()
         self._noted.cache_clear()
 

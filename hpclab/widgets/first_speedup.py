@@ -45,7 +45,8 @@ class FirstSpeedup(Explorer):
         tip, blue = "Keep this number as my prediction, and measure", {"button_style": "primary"}
         self.commit = button("", tip, self._commit, **blue)
         self.skip = button("Just run it", "Measure without a prediction", self.run)
-        self.stop = button("Stop", "End what runs; keep what was measured", self._stop)
+        tip = "End what runs; keep what was measured"
+        self.stop = button("Stop", tip, lambda: self._busy() and self._runner.cancel())
         self._processes = widgets.HTML(layout={"min_height": "36px"})
         into_sight = _INTO_SIGHT.format(uuid.uuid4().hex)
         super().__init__(
@@ -73,10 +74,6 @@ class FirstSpeedup(Explorer):
         if not self.prediction.decided:
             self.prediction.commit(self.guess.value)
         self.run()
-
-    def _stop(self) -> None:
-        if self._busy():
-            self._runner.cancel()
 
     def _busy(self) -> bool:
         return self._runner is not None and self._runner.state.busy
@@ -112,8 +109,7 @@ class FirstSpeedup(Explorer):
         self._lines = [line]
         self.adapt("")
         if self._measured() != self._drawn_results:
-            self.forget()
-            self.redraw(aloud=not self._busy())
+            self.redraw(aloud=not self._busy(), anew=True)
         else:
             self.say(self._lines)
 

@@ -59,8 +59,7 @@ class LoaderTimeline(Explorer):
 
     def _again(self) -> None:
         self.epochs.clear()
-        self.forget()
-        self.redraw(aloud=True)
+        self.redraw(aloud=True, anew=True)
 
 
 _NOTE = (

@@ -124,4 +124,4 @@ class NodeScaler(Scaler):
         for one in self._models.values():  # which leave their place free, so that nothing moves
             one.layout.visibility = "hidden" if self.controls["view"].value == VIEWS[1] else None
         if changed in ("lies", "stripes"):
-            self.set(replace(self.experiment, store=self._store()))
+            self.switch_to(replace(self.experiment, store=self._store()))

@@ -39,8 +39,8 @@ class Scaler(Explorer):
         if not all(hasattr(experiment, word) for word in ("measure", "fit", "mine", self.AXIS)):
             raise ValueError(f"{name} needs an experiment, such as {self.EXAMPLE}(), not {experiment!r:.60}.")
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
-        self._counts = sorted(getattr(experiment, self.AXIS))
-        self._most = max(2, *self._counts)
+        self._sweep_at = sorted(getattr(experiment, self.AXIS))
+        self._most = max(2, *self._sweep_at)
         self._timer: threading.Timer | None = None
         self._taking = threading.RLock()
         self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
@@ -95,17 +95,17 @@ class Scaler(Explorer):
         found = {one.condition for one in points if one.origin is Origin.EMULATED}
         return [f"Emulated: {text}." for text in sorted(found)]
 
-    def set(self, experiment: Any) -> None:
+    def switch_to(self, experiment: Any) -> None:
         """Measure and show another experiment from now on."""
         self.experiment = self._runner.experiment = experiment
         self._take_results()
         self.forget()
 
     def _run_controls(self) -> dict[str, Any]:
-        every = ", ".join(map(str, self._counts))
+        every = ", ".join(map(str, self._sweep_at))
         self._count = control(widgets.IntSlider, self.AXIS.capitalize(), value=1, min=1, max=self._most)
         self._here = button("", "", lambda: self.run(self._count.value), button_style="primary")
-        self._sweep = button("Sweep all", f"Run at {every} {self.AXIS}", lambda: self.run(*self._counts))
+        self._sweep = button("Sweep all", f"Run at {every} {self.AXIS}", lambda: self.run(*self._sweep_at))
         cancel = button("Cancel", "End what runs; keep what was measured", self.cancel)
         return {self.AXIS: self._count, "here": self._here, "sweep": self._sweep, "cancel": cancel}
 
@@ -148,8 +148,7 @@ class Scaler(Explorer):
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
                 self._take_results()
-                self.forget()
-                self.redraw()
+                self.redraw(anew=True)
             if self._trouble:
                 self._say(self._trouble, urgent=True)
             else:

@@ -65,7 +65,9 @@ class TrainingScaler(Scaler):
     def adapt(self, changed: str) -> None:
         super().adapt(changed)
         if changed in self._settings:
-            self.set(replace(self.experiment, **{name: one.value for name, one in self._settings.items()}))
+            self.switch_to(
+                replace(self.experiment, **{name: one.value for name, one in self._settings.items()})
+            )
 
     def draw(self, ax: Axes, view: str | GpuCluster) -> Axes:
         if view == VIEWS[1]:

@@ -1,16 +1,6 @@
-"""A real JupyterLab on loopback, driven by a real headless Chromium as a learner would drive it.
-
-    def test_something(lab):
-        with lab.opened("05_scale_out_with_dask.ipynb") as notebook:
-            notebook.run_all()
-            assert not notebook.errors()
-            assert "4 nodes" in notebook.output(7).first.inner_text()
-            assert notebook.evaluate("pool.nodes") == 4
-
-One JupyterLab serves all tests; a notebook's kernel ends with its test. Everything lives in a folder of its
-own: the notebooks, Jupyter's settings, and the state of our own Slurm, so that a test neither sees nor
-disturbs anything else on the machine. All of it is gone afterwards.
-"""
+"""A real JupyterLab on loopback, driven by a real headless Chromium as a learner would drive it. One serves
+all tests, in a folder of its own with the notebooks, settings and the state of our own Slurm, so that a test
+neither sees nor disturbs anything else on the machine; a notebook's kernel ends with its test."""
 
 import ast
 import contextlib
@@ -65,10 +55,6 @@ class Notebook:
         """The first code cell whose source or output contains `text`."""
         return self.cells.filter(has_text=text).first
 
-    def prompts(self):
-        """The prompts of the code cells: "[ ]:" not run, "[*]:" running or waiting, "[3]:" done."""
-        return [prompt.strip() for prompt in self.cells.locator(".jp-InputPrompt").all_inner_texts()]
-
     def run_all(self, timeout=600):
         """Run > Run All Cells from the menu, and wait until none runs or waits and the kernel is idle."""
         self.begin_all()
@@ -80,8 +66,8 @@ class Notebook:
 
     def wait_for_all(self, timeout=600):
         def idle():
-            # Cells with no code never get a number.
-            prompts = self.prompts()
+            # "[ ]:" not run, "[*]:" running or waiting, "[3]:" done; cells with no code never get a number
+            prompts = [text.strip() for text in self.cells.locator(".jp-InputPrompt").all_inner_texts()]
             done = any(p.strip("[]: ").isdigit() for p in prompts) and "[*]:" not in prompts
             return done and self.kernel()["execution_state"] == "idle"
 
