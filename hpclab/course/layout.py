@@ -62,10 +62,9 @@ def lessons() -> list[Lesson]:
 
 
 def lay_out(folder: str | Path) -> Written:
-    """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; call it as often as you like.
-
-    Of each file that the learner changed and that has a newer version a sentence says where the new one is.
-    OSError says what could not be written; then nothing was."""
+    """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; of each file that the learner
+    changed and that has a newer version a sentence says where the new one is. OSError: nothing was
+    written."""
     target = Path(folder).expanduser().absolute()
     before, files, kept = read_manifest(target), dict[Path, bytes](), list[str]()
     manifest = dict(before)

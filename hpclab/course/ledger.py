@@ -66,9 +66,8 @@ class Entry:
 
 
 def find(here: str | Path = ".") -> Path:
-    """Where the ledger is, or will be, for a notebook that runs in `here`: in the course folder around it.
-
-    Outside of one that is `here` itself; for the course's own sources, a checkout, it is their `course/`."""
+    """Where the ledger is, or will be, for a notebook that runs in `here`: in the course folder around it, or
+    `here` itself; for the course's own sources, a checkout, in their `course/`."""
     here, marks = Path(here).absolute(), (MANIFEST, Path("00_start_here.ipynb"))
     folder = next((f for f in (here, *here.parents) if any((f / mark).is_file() for mark in marks)), here)
     if folder.is_relative_to(root()) and not (folder / MANIFEST).is_file():
@@ -153,6 +152,4 @@ def _append(path: Path, lines: list[bytes]) -> None:
         os.close(file)
 
 
-@functools.cache
-def _say_once(sentence: str) -> None:
-    print(sentence)
+_say_once = functools.cache(print)

@@ -49,12 +49,10 @@ def save_work(path: str | Path, folder: str | Path) -> Written:
 
 
 def restore_work(content: bytes | memoryview, folder: str | Path) -> Written:
-    """Bring back what `save_work` wrote, from the zip's content: all of it or nothing.
-
-    A file that is still the course's own is replaced by yours; where you have changed it again since, the
-    saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
-    that is damaged, too large, or would write outside `folder`; OSError says what in `folder` cannot be
-    written. Either way nothing has changed."""
+    """Bring back what `save_work` wrote, from the zip's content: all of it or nothing. A file that is still
+    the course's own is replaced by yours; where you have changed it since, the saved one is put beside it;
+    the ledger gets the lines that it lacks. ValueError names the entry of a zip that is damaged, too large,
+    or would write outside `folder`; OSError says what in `folder` cannot be written."""
     top, files, contents = Path(folder).absolute(), dict[Path, bytes](), _checked(content)
     restored = Written(top)
     progress = contents.pop(ledger.NAME, None)

@@ -25,8 +25,7 @@ class Written:
 
 def write_all(files: Mapping[Path, bytes], top: Path) -> None:
     """Write each content to its place in `top` or below, folders included; scripts (#!) become executable.
-
-    All are written aside in `top` first and then renamed; where that fails, what was there is put back.
+    All are written aside in `top` first and then renamed; where that fails, what was there is put back, and
     OSError names the place that could not be written."""
     place, put = top, list[Path]()
     try:

@@ -76,8 +76,12 @@ class Exercise:
         if verdict.passed and name:
             number, unit = verdict.score or (None, "")
             if number is not None:
-                best = self._compared_with_best(name, number, unit)
-                verdict = replace(verdict, message=f"{verdict.message} {best}")
+                mine = (one for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name))
+                best = min((one.score for one in mine if one.score is not None), default=math.inf)
+                said = f"Your best: {min(number, best):g} {unit}."
+                if number < best < math.inf:
+                    said = f"A new best: {number:g} {unit}, after {best:g}."
+                verdict = replace(verdict, message=f"{verdict.message} {said}")
             ledger.append(ledger.Entry("solved", self.lesson, name, unit, score=number))
         verdict.show(self.name)
         return verdict
@@ -87,13 +91,6 @@ class Exercise:
         if len(self._hints_shown) < len(self.hints):
             self._hints_shown.append(self.hints[len(self._hints_shown)])
         show_message(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
-
-    def _compared_with_best(self, name: str, score: float, unit: str) -> str:
-        mine = (one for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name))
-        before = min((one.score for one in mine if one.score is not None), default=math.inf)
-        if score < before < math.inf:
-            return f"A new best: {score:g} {unit}, after {before:g}."
-        return f"Your best: {min(score, before):g} {unit}."
 
     def _verdict(self, answer: object) -> Verdict:
         if is_unsolved(answer):

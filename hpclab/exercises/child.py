@@ -1,7 +1,5 @@
-"""The process in which a learner's function runs: `limits.py` starts it, sends the task, reads plain data.
-
-A program of its own that imports nothing of hpclab: the fewer parts, the less a learner's code can disturb.
-"""
+"""The process in which a learner's function runs: `limits.py` starts it, sends the task, reads plain data. A
+program of its own that imports nothing of hpclab: the fewer parts, the less a learner's code can disturb."""
 
 import os
 import pickle
@@ -48,18 +46,19 @@ def _limit(seconds: float, memory: int) -> None:
     sys.addaudithook(_refuse_processes)
 
 
-def _outcome(function: Callable, argument_lists: list[tuple]) -> tuple[str, object]:
+def _outcome(function: Callable, argument_lists: list[tuple]) -> list | str:
+    """What it returned, or a sentence about why it did not."""
     try:
-        return "values", [function(*arguments) for arguments in argument_lists]
+        return [function(*arguments) for arguments in argument_lists]
     except BaseException as error:
         if said := [said for kind, said in _STOPPED.items() if isinstance(error, kind)]:
-            return "stopped", said[0]
+            return said[0]
         written_in = getattr(getattr(function, "__code__", None), "co_filename", None)
         steps = traceback.extract_tb(error.__traceback__)
         lines = [step.lineno for step in steps if step.filename == written_in]
         where = f" in line {lines[-1]}" if lines else ""
         what = f"{type(error).__name__}{where}: {str(error)[:300].rstrip('.')}"
-        return "stopped", f"Your function raised {what}."
+        return f"Your function raised {what}."
 
 
 def main() -> None:
@@ -75,11 +74,10 @@ def main() -> None:
         wrong = f"Your function cannot be called by itself: {error}."
     values.write(b".")
     values.flush()
-    outcome = ("stopped", wrong) if wrong else _outcome(function, argument_lists)
     try:
-        answer = pickle.dumps(outcome)
+        answer = pickle.dumps(wrong or _outcome(function, argument_lists))
     except Exception:
-        answer = pickle.dumps(("stopped", "Your function returned something that is not plain data."))
+        answer = pickle.dumps("Your function returned something that is not plain data.")
     values.write(answer)
     values.flush()
     os._exit(0)  # nothing a learner registered at exit runs

@@ -21,11 +21,10 @@ def by_number(
     allowed: tuple[float, float] = (0, 1), within: float = 0.02, text: Callable[[str], float] | None = None,
     facts: Callable[[float], Mapping[str, Any]] = lambda _: {},
 ) -> Judge:  # fmt: skip
-    """A number in `unit`; `text` reads one that is written with its unit.
-
-    `right` and what gives a mistake away are each a value (met within a share of `within`), a range ``(low,
-    high)``, or a condition. What fits none of them and is not in `allowed` is refused. Sentences may use
-    {value} and what `facts(value)` holds."""
+    """A number in `unit`; `text` reads one that is written with its unit. `right` and what gives a mistake
+    away are each a value (met within a share of `within`), a range ``(low, high)``, or a condition. What fits
+    none of them and is not in `allowed` is refused. Sentences may use {value} and what `facts(value)`
+    holds."""
 
     def judge(answer: object) -> Verdict:
         given: Any = text(answer) if text and isinstance(answer, str) else answer

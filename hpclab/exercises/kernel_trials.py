@@ -106,11 +106,10 @@ def by_kernel(
     steps: Callable[[KernelTrial], float] = lambda f: 16 * f.rounds, parallel: str = "{f.why_serial}",
     scored: bool = False,
 ) -> Judge:  # fmt: skip
-    """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the KernelTrial `f`.
-
-    All must be right, and take no more than `steps` one after another (`parallel` is the advice), before what
-    is `wasteful` is told of any: more than `most` sectors (`fewer` is the advice), and what else is named.
-    `yes` may use {score}, all sectors, which are the score of what is `scored`."""
+    """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the KernelTrial `f`. All
+    must be right, and take no more than `steps` one after another (`parallel` is the advice), before what is
+    `wasteful` is told of any: more than `most` sectors (`fewer` is the advice), and what else is named. `yes`
+    may use {score}, all sectors, which are the score of what is `scored`."""
     moved = "right, but {f.sectors} sectors move, and {most} would do. " + fewer
     in_turn = "right, but {f.steps} steps come one after another. " + parallel
     many, slow = (lambda f: f.sectors > most(f), moved), (lambda f: f.steps > steps(f), in_turn)

@@ -163,23 +163,19 @@ def _sent(cuts: Sequence[int]) -> overlap.Messages:
     return overlap.send(ready[-1], [ready[end - 1] / ready[-1] for end in ends], seconds)
 
 
-def ddp() -> list[int]:
-    """The pieces in each bucket of PyTorch's DDP by default: 1 MiB or more in the first, then 25."""
-    sizes = [int(size) for _, size in PIECES]
-    first = len(overlap.group(sizes, 2**20)[0])
-    return [first, *map(len, overlap.group(sizes[first:], 25 * 2**20))]
-
-
 def _cut(answer: object) -> SimpleNamespace:
     if isinstance(answer, str) or not isinstance(answer, Iterable):
         raise ValueError("The answer is a list: the pieces in the first bucket, in the second, and so on.")
     cuts = [checks.integer("Each bucket", one, 1, len(PIECES), "pieces") for one in answer]
     if sum(cuts) != len(PIECES):
         raise ValueError(f"These buckets hold {sum(cuts)} pieces together, and there are {len(PIECES)}.")
+    sizes = [int(size) for _, size in PIECES]
+    first = len(overlap.group(sizes, 2**20)[0])  # DDP's default: 1 MiB or more in the first bucket, then 25
+    ddp = [first, *map(len, overlap.group(sizes[first:], 25 * 2**20))]
     sent = _sent(cuts)
     busy = sum(end - begin for begin, end in zip(sent.begins, sent.ends, strict=True))
     return SimpleNamespace(
-        exposed=round(1e3 * sent.exposed, 2), ddp=ddp(), theirs=round(1e3 * _sent(ddp()).exposed, 2),
+        exposed=round(1e3 * sent.exposed, 2), ddp=ddp, theirs=round(1e3 * _sent(ddp).exposed, 2),
         idle=1e3 * (sent.ends[-1] - busy), latency=1e3 * MESSAGE * len(cuts),
     )  # fmt: skip
 

@@ -1,8 +1,6 @@
-"""Call a learner's function in a process of its own, with limits on time, memory, processes and output.
-
-An endless loop, a fork bomb, endless printing, a huge allocation or `os._exit` must not cost the notebook,
-and only plain data comes back, never an object with code of its own. This keeps honest mistakes harmless; it
-is not a sandbox against an attacker, who has the notebook anyway."""
+"""Call a learner's function in a process of its own, with limits on time, memory, processes and output, of
+which only plain data comes back. This keeps honest mistakes harmless; it is not a sandbox against an
+attacker, who has the notebook anyway."""
 
 import contextlib
 import io
@@ -36,10 +34,9 @@ class Stopped(Exception):
 
 
 def call_each(function: Callable, argument_lists: Iterable[tuple], seconds: float = 5.0) -> list:
-    """`[function(*args) for args in argument_lists]` in one child process: plain data, or Stopped.
-
-    `seconds` for all the calls together, in which it computes or waits; what other programs take of a busy
-    core does not count. Functions and classes of a notebook cell work, with the globals they use."""
+    """`[function(*args) for args in argument_lists]` in one child process: plain data, or Stopped. `seconds`
+    for all the calls together, in which it computes or waits; what other programs take of a busy core does
+    not count. Functions and classes of a notebook cell work, with the globals they use."""
     try:
         task = cloudpickle.dumps((function, list(argument_lists)))
     except Exception as error:
@@ -96,14 +93,14 @@ def _read(received: bytes) -> list:
     if not received:
         raise Stopped("Your function ended its process instead of returning (exit, or a crash).")
     try:
-        outcome, value = _DataOnly(io.BytesIO(received)).load()
+        value = _DataOnly(io.BytesIO(received)).load()
     except Stopped:
         raise
     except Exception:
         raise Stopped("What your function returned could not be read: did it end its process?") from None
-    if outcome == "values" and isinstance(value, list):
-        return value
-    raise Stopped(str(value))
+    if not isinstance(value, list):
+        raise Stopped(str(value))
+    return value
 
 
 class _DataOnly(pickle.Unpickler):

@@ -20,7 +20,6 @@ _CLOSE = 1.1  # nobody needs to explain a tenth
 @dataclass
 class Prediction:
     """A number between `low` and `high`, in `unit` as the learner reads it; `value` is None at first.
-
     `lesson` is the number of the lesson that asks ("05"). What to look at first where it was wrong is
     `too_high` or `too_low`."""
 
@@ -57,11 +56,10 @@ class Prediction:
     def verdict(
         self, came: Came, origin: Origin | str = Origin.MEASURED, runs: Runs = ()
     ) -> tuple[str, str, str]:
-        """The verdict, kept in the ledger: a title, a text, and its kind for `show_message`.
-
-        `came` is a number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the
-        median of those of the strongest origin is taken. `runs` are the Results that it rests on: where they
-        are worthless the verdict says so, and counts for nothing."""
+        """The verdict, kept in the ledger: a title, a text, and its kind for `show_message`. `came` is a
+        number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the median of
+        those of the strongest origin is taken. `runs` are the Results that it rests on: where they are
+        worthless the verdict says so, and counts for nothing."""
         if isinstance(came, Sequence):
             if not came:
                 return "No verdict yet", f"{self.name}: nothing was measured. Run the cells above.", ""

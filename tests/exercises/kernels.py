@@ -1,11 +1,20 @@
 """Kernels as a learner writes them in a cell, mostly a right one with a line or two changed."""
 
 import linecache
+import re
+from pathlib import Path
 
 import numpy
 
 from hpclab.kernels import transpose
 from hpclab.kernels.cuda import cuda
+
+SOLUTIONS = (Path(__file__).resolve().parents[2] / "docs" / "solutions.md").read_text(encoding="utf-8")
+
+
+def solution(name):
+    """The kernel of this name in docs/solutions.md, now an `answer`."""
+    return "def answer" + re.search(rf"^def {name}(\(.*?\n)(?=\S)", SOLUTIONS, re.DOTALL | re.MULTILINE)[1]
 
 
 def function(source, *changes):

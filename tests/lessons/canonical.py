@@ -20,12 +20,8 @@ def canonical(notebook: dict) -> str:
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     if "hpclab" in notebook["metadata"]:
         metadata["hpclab"] = notebook["metadata"]["hpclab"]
-    content = {
-        "cells": [_cell(cell, number) for number, cell in enumerate(notebook["cells"])],
-        "metadata": metadata,
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+    cells = [_cell(cell, number) for number, cell in enumerate(notebook["cells"])]
+    content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
@@ -63,10 +59,9 @@ def main() -> int:
             differ.append(path.name)
             if not options.check:
                 path.write_text(wanted, encoding="utf-8")
+    done = "not canonical (make format mends it)" if options.check else "rewritten"
     if differ:
-        print(
-            f"{'not canonical (make format mends it)' if options.check else 'rewritten'}: {', '.join(differ)}"
-        )
+        print(f"{done}: {', '.join(differ)}")
     return int(options.check and bool(differ))
 
 

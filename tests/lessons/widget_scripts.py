@@ -17,9 +17,7 @@ _WORKS = (
 # fmt: off
 WIDGETS: dict[str, list] = {
     "00": [
-        (["imports", "table"], [
-            ("see", "cores"), ("see", "Slurm"),
-        ]),
+        (["imports", "table"], [("see", "cores"), ("see", "Slurm")]),
         (["imports", "predict-one-core"], [
             ("fill", "Eight products on one core", "many"), ("press", "button", "Commit", "Enter"),
             ("see", "must be a number from 0.0001 to 100000 s, not 'many'."),

@@ -1,7 +1,4 @@
-"""Lesson 02: kernels that reach every item and no other, move few sectors, and do not race.
-
-A kernel is judged by what the tracer saw it do on launches that are not in the notebook: the numbers it left,
-what it did wrong, the sectors it moved and the banks it fought over."""
+"""Lesson 02: kernels that reach every item and no other, move few sectors, and do not race."""
 
 import math
 

@@ -1,7 +1,5 @@
-"""A dozen kernels of a few lines, for two minutes each: the rhythm in which threads are learnt.
-
-A puzzle is data: a formula, launches (the first so small that it is drawn), and mistakes of its own. What any
-kernel can do wrong (outside, never written, a race, one thread for all) `kernel_trials` knows."""
+"""A dozen kernels of a few lines, for two minutes each. A puzzle is a formula, launches (the first so small
+that it is drawn), and mistakes of its own; those of any kernel are known to `kernel_trials`."""
 
 import math
 from collections.abc import Callable
@@ -44,10 +42,6 @@ def _puzzle(
         return replace(verdict, picture=thread_map.draw(trace, small.expected))
 
     return Exercise("02", name, judged_and_drawn, (hint,))
-
-
-def _next_in_block(_: int, a: NDArray) -> NDArray:
-    return (a.reshape(-1, BLOCK) + numpy.roll(a.reshape(-1, BLOCK), -1, axis=1)).ravel()
 
 
 # fmt: off
@@ -99,7 +93,8 @@ COUNT = _puzzle("count in turn", lambda _, x: numpy.bincount(x, minlength=10), (
     "cuda.atomic.add(bins, WHERE, 1), under a guard for x.", _OUTSIDE, begins=0, dtype=numpy.int32,
     steps=lambda f: f.launch.arrays[0].size / 3,
     yes="Yes: threads that meet at one item take turns, and nothing is lost.")
-NEIGHBOUR = _puzzle("a neighbour's number", _next_in_block, ((2, BLOCK, 16), (5, BLOCK, 40)),
+NEIGHBOUR = _puzzle("a neighbour's number",
+    lambda _, a: a + numpy.roll(a.reshape(-1, BLOCK), -1, axis=1).ravel(), ((2, BLOCK, 16), (5, BLOCK, 40)),
     "With t = cuda.threadIdx.x: a[i] goes to tile[t], all wait, and the next one's is tile[(t + 1) % 8].",
     most=lambda f: 2 * f.filled,
     fewer="Read each item of a once: what a neighbour needs goes through a tile.",

@@ -1,10 +1,10 @@
 """Lesson 03: what bounds a kernel, what to change first, a tile that reaches the roof, and bytes saved."""
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import numpy
-from numpy.typing import NDArray
 
 from hpclab.exercises import Exercise, judges
 from hpclab.exercises.kernel_trials import LearnerLaunch, by_kernel, nothing, numbers
@@ -150,8 +150,7 @@ CHANGE_FIRST = Exercise("03", "what to change first", judges.by_choice(
 ))  # fmt: skip
 
 
-def _relu(x: NDArray) -> NDArray:
-    return numpy.maximum(x, 0)
+_relu = partial(numpy.maximum, 0)
 
 
 def _tail(rows: int, columns: int) -> LearnerLaunch:

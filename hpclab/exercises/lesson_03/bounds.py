@@ -44,11 +44,10 @@ def by_bound_and_time(answer: object) -> Verdict:
             return Verdict(False, f"{name}, {format_seconds(seconds)}: {_why(work, device, seconds)}")
         if bound != right.bound:
             return Verdict(False, f"{name}: the time is right, but the bound is not. {_other(work, device)}")
-    return Verdict(
-        True,
+    return Verdict(True, (
         "Of these five only the matrix product waits for the units. The same weights times one vector wait "
-        "for memory: that is why a chat with one person leaves a GPU idle, and why servers batch.",
-    )
+        "for memory: that is why a chat with one person leaves a GPU idle, and why servers batch."
+    ))  # fmt: skip
 
 
 def _why(work: Work, device: Device, seconds: float) -> str:
@@ -56,38 +55,34 @@ def _why(work: Work, device: Device, seconds: float) -> str:
     right, roof = predict(work, device), device.roof(work.precision)
     best, moved, done = right.seconds, work.bytes / roof.bandwidth, work.flops / roof.rate
     size, sold = 2 if work.precision == "bf16" else 4, device.roof(work.precision, "peak")
-    both = (moved + done, "that adds the two times. Bytes and operations overlap: the longer counts alone.")
-    mistakes: dict[str, list[tuple[Any, str]]] = {
-        "": [
-            ((best * 5e2, best * 2e3), "that is a thousand times too long. Is it in milliseconds? Give "
-             "seconds."),
-            ((best * 5e5, best * 2e6), "that is a million times too long. Is it in microseconds? Give "
-             "seconds."),
-        ],
-        "launch": [
-            ((0, best), "memory would be as quick, but a kernel takes about 2.5 µs to start, however short."),
-            ((0, math.inf), "120 kB take far less than a launch: about 2.5 µs, and hardly anything is added "
-             "to it."),
-        ],
-        "compute": [
-            (moved, "that is the time for the bytes alone. Operations take longer."),
-            (done / 2, "a multiply and an add are two operations: 2 n³ in all."),
-            (work.flops / sold.rate, "that is at the rate that is sold, which nobody reaches: take the "
-             "achievable one."), both,
-            *((work.flops / device.roof("fp32", basis).rate, "that is at the float32 rate, but the input is "
-               "BF16.") for basis in device.bases),
-        ],
-        "memory": [
-            (work.bytes / sold.bandwidth, "that is at the bandwidth that is sold, which nobody reaches: take "
-             "the achievable one."), both,
-            (moved / size, f"that counts numbers; each is {size} bytes."),
-            (moved * 2, "that is too many bytes a number."),
-            (moved * 2 / 3, "you left out one of the three passes: x and y are read, and y is written."),
-            (moved / 2, "you counted only reads, or only writes: both cross the bus."),
-            (done, "that is the time for the operations alone. Memory takes longer, and the longer counts."),
-        ],
-    }  # fmt: skip
-    known = mistakes[""] + mistakes[right.bound]
+    mistakes: tuple[tuple[str, Any, str], ...] = (
+        ("", (best * 5e2, best * 2e3), "that is a thousand times too long. Is it in milliseconds? Give "
+         "seconds."),
+        ("", (best * 5e5, best * 2e6), "that is a million times too long. Is it in microseconds? Give "
+         "seconds."),
+        ("launch", (0, best), "memory would be as quick, but a kernel takes about 2.5 µs to start, however "
+         "short."),
+        ("launch", (0, math.inf), "120 kB take far less than a launch: about 2.5 µs, and hardly anything is "
+         "added to it."),
+        ("compute", moved, "that is the time for the bytes alone. Operations take longer."),
+        ("compute", done / 2, "a multiply and an add are two operations: 2 n³ in all."),
+        ("compute", work.flops / sold.rate, "that is at the rate that is sold, which nobody reaches: take "
+         "the achievable one."),
+        *(("compute", work.flops / device.roof("fp32", basis).rate, "that is at the float32 rate, but the "
+           "input is BF16.") for basis in device.bases),
+        ("compute, memory", moved + done, "that adds the two times. Bytes and operations overlap: the longer "
+         "counts alone."),
+        ("memory", work.bytes / sold.bandwidth, "that is at the bandwidth that is sold, which nobody "
+         "reaches: take the achievable one."),
+        ("memory", moved / size, f"that counts numbers; each is {size} bytes."),
+        ("memory", moved * 2, "that is too many bytes a number."),
+        ("memory", moved * 2 / 3, "you left out one of the three passes: x and y are read, and y is "
+         "written."),
+        ("memory", moved / 2, "you counted only reads, or only writes: both cross the bus."),
+        ("memory", done, "that is the time for the operations alone. Memory takes longer, and the longer "
+         "counts."),
+    )  # fmt: skip
+    known = [(target, said) for bounds, target, said in mistakes if not bounds or right.bound in bounds]
     for given in (seconds, seconds - device.launch_overhead):
         if said := next((said for wrong, said in known if judges.fits(given, wrong, 0.03)), ""):
             return said

@@ -2,7 +2,7 @@
 judged by reading them and by the files that the job leaves; and short runs to pack into jobs."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,17 +189,6 @@ LOST_LOG = repair("5_lost_log", {}, (
 
 _SECONDS = (15, 42, 15, 39, 58, 53, 46, 38, 41, 12, 41)
 RUNS = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
-START = 4.0  # seconds that each job costs before its first run begins
-FREE = (0.0, 0.0, 0.0, 60.0)  # seconds after which each node is free: one ends somebody's job first
-
-
-def ends(jobs: Sequence[Sequence[str]]) -> list[float]:
-    """Modelled seconds at which each node is done: jobs start in their order, each on the node that is free
-    first and, of several, the first of those; the runs of a job come one after the other."""
-    free = list(FREE)
-    for job in jobs:
-        free[free.index(min(free))] += START + sum(RUNS[run] for run in job)
-    return free
 
 
 def _packed(answer: object) -> SimpleNamespace:
@@ -210,7 +199,9 @@ def _packed(answer: object) -> SimpleNamespace:
         raise ValueError(f"Each of {', '.join(RUNS)} is done once: look at {', '.join(wrong)}.")
     if not all(answer):
         raise ValueError("One of the jobs has no run, and still costs a start.")
-    nodes = ends(answer)
+    nodes = [0.0, 0.0, 0.0, 60.0]  # seconds after which each is free: one ends somebody's job first
+    for job in answer:  # in order, each on the node that is free first: 4 s for its start, then its runs
+        nodes[nodes.index(min(nodes))] += 4 + sum(RUNS[run] for run in job)
     each = ", ".join(f"{seconds:g}" for seconds in nodes)
     said = f"{len(answer)} jobs, done after {max(nodes):g} s (modelled; the nodes: {each})."
     return SimpleNamespace(last=max(nodes), said=said)

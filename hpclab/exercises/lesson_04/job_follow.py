@@ -15,14 +15,12 @@ from hpclab.exercises.lesson_04.job_scripts import JobScript
 
 _LONGEST_LOG = 1500  # characters
 _NO_OUTPUT = 128 + 53  # Slurm's 0:53
-_PATIENCE = 5.0  # seconds in which a history learns of an end that the queue has shown
+_PATIENCE = 5.0  # seconds
 
 
 def connect(settings: Mapping[str, str] = {}) -> Slurm:
-    """The site's Slurm, or our own; where there is none, what stands in for it. A line says which.
-
-    `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
-    srun finds them."""
+    """The site's Slurm, or our own; where there is none, what stands in for it. A line says which. `settings`
+    go into this process's environment, so that every sbatch and srun finds them."""
     try:
         slurm = slurms.connect()
     except SlurmMissing as missing:
@@ -80,10 +78,9 @@ def _instead(said: str, why: str) -> ThisMachine:
 def follow(
     slurm: Slurm, job: int | Sequence[str], script: str = "", *, timeout: float = 30.0
 ) -> list[FinishedJob]:
-    """Wait until `job` has ended, print how it fared and its log, and return it (its tasks, for an array).
-
-    `job` is an id, or what ``!sbatch --parsable`` printed. After `timeout` seconds the pending reason is said
-    and [] returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself."""
+    """Wait until `job`, an id or what ``!sbatch --parsable`` printed, has ended, print how it fared and its
+    log, and return it (its tasks, for an array). After `timeout` seconds the pending reason is said and []
+    returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself."""
     number = job_number(job)
     if slurm.kind == "none" and script and not isinstance(job, int):
         number = slurm.submit(script)
@@ -97,7 +94,9 @@ def follow(
         with contextlib.suppress(SlurmError):  # it has long ended
             if slurm.kind != "none":
                 slurm.wait(number, timeout)
-        done = _history(slurm, sorted({number, *(task.id for task in slurm.queue([number]))}))
+        ids, ended = sorted({number, *(task.id for task in slurm.queue([number]))}), time.monotonic()
+        while len(done := slurm.history(ids)) < len(ids) and time.monotonic() - ended <= _PATIENCE:
+            time.sleep(0.2)  # a history learns of an end a moment after the queue has shown it
     except (TimeoutError, SlurmError) as error:
         late = " The lesson goes on; run this cell again later." * isinstance(error, TimeoutError)
         print(f"{error}{late}")
@@ -125,11 +124,3 @@ def follow(
 def job_number(job: int | Sequence[str]) -> int | None:
     """The id in what ``!sbatch --parsable`` printed, without greetings and ``;cluster``; None for none."""
     return job if isinstance(job, int) else submission.job_id("\n".join(job))
-
-
-def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:
-    """The finished jobs; the log of them is written a moment after the queue shows the end."""
-    deadline = time.monotonic() + _PATIENCE
-    while len(done := slurm.history(ids)) < len(ids) and time.monotonic() <= deadline:
-        time.sleep(0.2)
-    return done

@@ -108,10 +108,9 @@ def _options(line: str) -> Iterator[tuple[str, str]]:
 
 
 def limit_seconds(text: str) -> float:
-    """Seconds in a time limit as Slurm reads it; ValueError for what it refuses.
-
-    ``30`` is minutes, ``30:00`` minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day
-    and twelve hours; ``0`` is no limit."""
+    """Seconds in a time limit as Slurm reads it; ValueError for what it refuses. ``30`` is minutes, ``30:00``
+    minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day and twelve hours; ``0`` is no
+    limit."""
     word = text.strip()
     if word.upper() in ("UNLIMITED", "INFINITE", "-1", "0"):
         return math.inf

@@ -4,37 +4,13 @@ mostly a right one with a line or two changed."""
 import re
 
 from hpclab.kernels import transpose
-from tests.exercises.kernels import function, kernel
+from tests.exercises.kernels import function, kernel, solution
 
-DIFFERENCE = """
-def answer(x, out):
-    i = cuda.grid(1)
-    if i < out.size:
-        out[i] = x[i + 1] - x[i]
-"""
+DIFFERENCE = solution("difference")
 IN_STRIDES = ("if i < out.size", "for i in range(i, x.shape[0] - 1, cuda.gridsize(1))")
-SCALED = """
-def answer(factor, x, y):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] += factor * x[i]
-"""
+SCALED = solution("scale_add")
 BY_HAND = ("cuda.grid(1)", "cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x")
-SUMS = """
-def answer(x, sums):
-    tile = cuda.shared.array(128, np.float32)
-    t = cuda.threadIdx.x
-    i = cuda.grid(1)
-    tile[t] = x[i] if i < x.size else 0
-    cuda.syncthreads()
-    half = 64
-    while half > 0:
-        if t < half:
-            tile[t] += tile[t + half]
-        cuda.syncthreads()
-        half //= 2
-    if t == 0:
-        sums[cuda.blockIdx.x] = tile[0]
-"""
+SUMS = solution("block_sums")
 ROUND = "half]\n        cuda.syncthreads()\n"
 NO_ZERO = ("tile[t] = x[i] if i < x.size else 0", "if i < x.size:\n        tile[t] = x[i]")
 GROWING = (
@@ -69,18 +45,7 @@ def answer(x, out):
         cuda.syncthreads()
 """
 FILLED_TWICE = ("else 0\n", "else 0\n    if i < x.size:\n        tile[t] = x[i]\n")
-TURNED = """
-def answer(a, out):
-    tile = cuda.shared.array((32, 33), np.float32)
-    column, row = cuda.grid(2)
-    if row < a.shape[0] and column < a.shape[1]:
-        tile[cuda.threadIdx.y, cuda.threadIdx.x] = a[row, column]
-    cuda.syncthreads()
-    column = cuda.blockIdx.y * 32 + cuda.threadIdx.x
-    row = cuda.blockIdx.x * 32 + cuda.threadIdx.y
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = tile[cuda.threadIdx.x, cuda.threadIdx.y]
-"""
+TURNED = solution("transpose")
 TURNED_AS_READ = (
     ("tile[cuda.threadIdx.y, cuda.threadIdx.x] = a", "tile[cuda.threadIdx.x, cuda.threadIdx.y] = a"),
     ("= tile[cuda.threadIdx.x, cuda.threadIdx.y]", "= tile[cuda.threadIdx.y, cuda.threadIdx.x]"),
@@ -99,33 +64,13 @@ def looped(source, begin="cuda.grid(1)", step="cuda.gridsize(1)"):
     )
 
 
-EVERY = """
-def answer(a, out):
-    i = cuda.grid(1)
-    if i < out.size:
-        total = np.float32(0)
-        for k in range(i, a.size, out.size):
-            total += a[k]
-        out[i] = total
-"""
-PLANE = """
-def answer(a, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = a[row, column] + 10
-"""
-PAIRS = PLANE.replace("a, out", "a, b, out").replace("a[row, column] + 10", "a[row] * b[column]")
+EVERY = solution("sums")
+PLANE = solution("plus")
+PAIRS = solution("products")
 NO_GUARD = ("row < out.shape[0] and column < out.shape[1]", "True")
 IN_THE_OTHER_ORDER = ("column, row =", "row, column =")
 OF_ONE = ("if row", "if cuda.threadIdx.x + cuda.threadIdx.y == 0 and row")
-NEXT = """
-def answer(a, out):
-    tile = cuda.shared.array(8, np.float32)
-    t, i = cuda.threadIdx.x, cuda.grid(1)
-    tile[t] = a[i]
-    cuda.syncthreads()
-    out[i] = tile[t] + tile[(t + 1) % 8]
-"""
+NEXT = solution("with_next")
 DEEPER = "\n            "
 BLOCK_ONLY = [("cuda.grid(1)", "cuda.threadIdx.x")], "begins at 0 in every block"
 NO_SIZE = [("out.size", "out.size + 1")], "Ask first whether"
@@ -146,7 +91,7 @@ PUZZLES = {
                       ("cuda.gridsize(1)", "1")], "a stretch of its own")),
     "EVERY_NTH": (EVERY, ([("a.size, out.size", "a.size")], "should be"),
                   ([("= total", "+= total")], "no number"),
-                  ([("            total += a[k]", "            total += a[k]\n            out[i] = total")],
+                  ([("        total += a[i]", "        total += a[i]\n        out[t] = total")],
                    "Items of out move more often")),
     "COUNT": (mapped("cuda.atomic.add(out, a[i], 1)", guard="a.size"), ([("a.size", "64")], "Ask first"),
               ([("cuda.atomic.add(out, a[i], 1)", "out[a[i]] += 1")], "use an atomic")),
