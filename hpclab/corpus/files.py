@@ -4,6 +4,7 @@ one every time.
 """
 
 import hashlib
+import itertools
 import os
 import re
 import socket
@@ -13,6 +14,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpclab import checks, units
 
@@ -78,6 +80,39 @@ class Corpus:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Chunk:
+    """Neighbouring files of the corpus; one task's worth of work."""
+
+    index: int
+    files: tuple[Source, ...]
+
+    def __repr__(self) -> str:
+        return f"<Chunk {self.index} of {len(self.files)} files, {units.format_bytes(self.size)}>"
+
+    @property
+    def size(self) -> int:
+        """Bytes of text."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a store that keeps each chunk as one object."""
+        return f"chunk-{self.index:05}"
+
+    def content(self) -> bytes:
+        """What such a store keeps of it: its files' bytes, one after the other."""
+        return "".join(file.read() for file in self.files).encode()
+
+    def texts(self, files: Any = None) -> list[str]:
+        """The text of each file, from this environment or from `files`, an fsspec file system that keeps the
+        chunk as one object; CorpusMismatch where it is not what was collected."""
+        if files is None:
+            return [file.read() for file in self.files]
+        content, ends = files.cat_file(self.name), itertools.accumulate(file.size for file in self.files)
+        return [file.text(content[end - file.size : end]) for file, end in zip(self.files, ends, strict=True)]
+
+
 def roots() -> dict[str, Path]:
     """Where this environment keeps its Python files, by the name that stands for it in a `Source`."""
     paths, found = sysconfig.get_paths(), dict[str, Path]()
@@ -111,6 +146,21 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
             "archive. Use an ordinary installation of Python."
         )
     return Corpus(tuple(files), skipped)
+
+
+def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
+    """Cut the corpus into chunks of whole files, of at most `chunk_bytes` (a number, or ``"512 KiB"``); only
+    a chunk of a single file may be larger."""
+    largest = checks.integer("The chunk size", units.parse_bytes(chunk_bytes), 1024, 2**40, "bytes")
+    groups: list[list[Source]] = []
+    size = 0
+    for file in checks.instance("corpus", corpus, Corpus).files:
+        if not groups or size + file.size > largest:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.size
+    return [Chunk(index, tuple(group)) for index, group in enumerate(groups)]
 
 
 def _python_files() -> Iterator[tuple[str, Path]]:

@@ -18,9 +18,8 @@ import numpy
 
 from hpclab import checks
 from hpclab.cluster.host import private
-from hpclab.corpus.files import Corpus, collect
-from hpclab.corpus.shards import chunks, fingerprint, tokenise
-from hpclab.corpus.tokeniser import Tokeniser, train
+from hpclab.corpus.files import Corpus, chunks, collect
+from hpclab.corpus.tokeniser import Tokeniser, fingerprint, tokenise, train
 
 MANIFEST = "manifest.json"
 

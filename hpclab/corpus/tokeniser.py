@@ -6,6 +6,7 @@ alphabet of GPT-2 (Radford et al., 2019).
 """
 
 import functools
+import hashlib
 import itertools
 import json
 import os
@@ -18,7 +19,8 @@ from unittest.mock import patch
 import numpy
 
 from hpclab import checks
-from hpclab.corpus.files import Corpus
+from hpclab.corpus.files import Chunk, Corpus
+from hpclab.trace import record
 
 LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
 _SAMPLE = 4 * 2**20  # bytes to learn from
@@ -79,6 +81,26 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
         merges += struct.pack("<HH", ids[left], ids[right])
         ids.setdefault(left + right, 256 + len(merges) // 4 - 1)
     return Tokeniser(merges)
+
+
+def tokenise(tokeniser: Tokeniser, chunk: Chunk, files: Any = None) -> numpy.ndarray:
+    """The tokens of the chunk's files, shape (tokens,), uint16, an end-of-document token after each.
+
+    `files` is where they are read, as `Chunk.texts` has it. Reading is marked as storage; the rest is
+    compute on one core.
+    """
+    with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
+        texts = chunk.texts(files)
+    end = numpy.array([tokeniser.end_of_document], dtype="<u2")
+    return numpy.concatenate([part for text in texts for part in (tokeniser.encode(text), end)])
+
+
+def fingerprint(tokens: numpy.ndarray) -> str:
+    """SHA-256 of the tokens' bytes: the same for the same tokens, wherever they were made."""
+    checks.instance("tokens", tokens, numpy.ndarray, "an array of tokens")
+    if tokens.dtype != "<u2" and not (tokens.dtype.kind in "iu" and ((tokens >= 0) & (tokens < 2**16)).all()):
+        raise ValueError(f"tokens must be an array of whole numbers from 0 to 65535, not of {tokens.dtype}.")
+    return hashlib.sha256(tokens.astype("<u2", copy=False).tobytes()).hexdigest()
 
 
 @functools.lru_cache(maxsize=2)  # a worker builds it for its first chunk and keeps it

@@ -32,8 +32,6 @@ class TorchTransport:
     def __init__(self, group: Any = None):
         import torch.distributed as dist
 
-        if not dist.is_available() or not dist.is_initialized():
-            raise RuntimeError("There is no process group here: run this on ranks, with pool.run(function).")
         self.group, self.sent = group, 0
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
 
@@ -114,27 +112,15 @@ def plan(schedule: Schedule, rank: int) -> list[Step]:
 
 
 class Execution:
-    """This rank's part in `schedule`, to be called with a work buffer, 1-D of `schedule.buffer` elements: a
-    tensor for a TorchTransport, an array for an MpiTransport.
-
-    ValueError for another number of ranks or elements; RuntimeError, which names step and partners, where a
-    message does not come in time.
-    """
+    """This rank's part in `schedule`, for as many ranks as the transport has, to be called with a work
+    buffer, 1-D of `schedule.buffer` elements: a tensor for a TorchTransport, an array for an MpiTransport.
+    RuntimeError, which names step and partners, where a message does not come in time."""
 
     def __init__(self, schedule: Schedule, transport: TorchTransport | MpiTransport):
-        if transport.size != schedule.ranks:
-            raise ValueError(
-                f"This schedule is for {schedule.ranks} ranks, and {transport.size} are here: make another."
-            )
         self.schedule, self.transport = schedule, transport
         self.steps = plan(schedule, transport.rank)
 
     def __call__(self, buffer: Any) -> None:
-        if tuple(buffer.shape) != (self.schedule.buffer,):
-            raise ValueError(
-                f"The work buffer must have {self.schedule.buffer} elements, not the shape "
-                f"{tuple(buffer.shape)}; schedules.place() makes one."
-            )
         for step in self.steps:
             self._do(step, buffer)
 

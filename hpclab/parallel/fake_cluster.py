@@ -5,7 +5,7 @@ group answers collectives at once. Bytes by kind and collectives are counted exa
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -37,35 +37,29 @@ def rehearse(shape: Transformer, plan: Plan) -> Live:
     if dist.is_initialized():
         raise ValueError("rehearse makes a process group of its own: call it where none is initialised.")
     plan.refuse_unless_it_fits(shape)
-    dist.init_process_group("fake", rank=0, world_size=plan.gpus, store=FakeStore())
-    try:
-        mesh = init_device_mesh("cpu", (plan.data, plan.tensor), mesh_dim_names=("data", "tensor"))
-        return _rehearse(shape, plan, mesh["data"], mesh["tensor"])
-    finally:
-        dist.destroy_process_group()
-
-
-def _rehearse(shape: Transformer, plan: Plan, data: DeviceMesh, tensor: DeviceMesh) -> Live:
     fake, sharded = FakeTensorMode(allow_non_fake_inputs=True), plan.zero == 3
-    with fake:
-        model = GPT(shape)
-    for parameter in () if sharded else model.parameters():  # FSDP keeps float32, and gathers 16 bits
-        parameter.data = parameter.data.to(TYPES[plan.precision])
-    if plan.tensor > 1:
-        cut_vocabulary(split_by_pytorch(model, tensor), tensor)
-    if plan.recompute == "full":
-        recompute_blocks(model)
-    if sharded:
-        # computed in 16 bits, gradients summed in float32
-        policy = MixedPrecisionPolicy(param_dtype=TYPES[plan.precision], reduce_dtype=torch.float32)
-        by_fsdp(model, mesh=data, mp_policy=policy)
-    with fake, parallel.loss_parallel() if plan.tensor > 1 else nullcontext():
-        tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long)
-        with Live(model) as live, only_parts(live):
+    dist.init_process_group("fake", rank=0, world_size=plan.gpus, store=FakeStore())
+    with ExitStack() as group:
+        group.callback(dist.destroy_process_group)
+        mesh = init_device_mesh("cpu", (plan.data, plan.tensor), mesh_dim_names=("data", "tensor"))
+        with fake:
+            model = GPT(shape)
+        for parameter in () if sharded else model.parameters():  # FSDP keeps float32, and gathers 16 bits
+            parameter.data = parameter.data.to(TYPES[plan.precision])
+        if plan.tensor > 1:
+            cut_vocabulary(split_by_pytorch(model, mesh["tensor"]), mesh["tensor"])
+            group.enter_context(parallel.loss_parallel())
+        if plan.recompute == "full":
+            recompute_blocks(model)
+        if sharded:  # computed in 16 bits, gradients summed in float32
+            policy = MixedPrecisionPolicy(param_dtype=TYPES[plan.precision], reduce_dtype=torch.float32)
+            by_fsdp(model, mesh=mesh["data"], mp_policy=policy)
+        with fake, Live(model) as live, only_parts(live):
+            tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long)
             micro_batches(model, tokens, min(2, plan.micro_batches))
             for parameter in () if sharded or plan.data == 1 else model.parameters():
                 assert parameter.grad is not None
-                dist.all_reduce(here(parameter.grad), group=data.get_group())
+                dist.all_reduce(here(parameter.grad), group=mesh["data"].get_group())
     return live
 
 

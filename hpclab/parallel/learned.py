@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hpclab.parallel.memory_by_kind import Volume
 from hpclab.parallel.sequence import sum_gradients
-from hpclab.parallel.volume import Volume
 from hpclab.units import format_bytes
 from hpclab.workloads import gpt
 

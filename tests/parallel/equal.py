@@ -19,8 +19,7 @@ from hpclab.models.communication_volume import formula
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import context, data, experts, pipeline, sequence, sharded, tensor
 from hpclab.parallel.link import Link
-from hpclab.parallel.memory_by_kind import here
-from hpclab.parallel.volume import Volume
+from hpclab.parallel.memory_by_kind import Volume, here
 from hpclab.workloads import gpt
 
 SHAPE = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
