@@ -7,11 +7,12 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from hpclab import checks
 from hpclab.kernels.cuda import cuda
 from hpclab.models.gpu_memory import WARP
 
 Shape = tuple[int, ...]
-MOST_ITEMS = 2**31 - 1  # CUDA's limit of a grid along x
+MOST_ITEMS, MOST_BLOCKS_Y = 2**31 - 1, 65535  # CUDA's limits of a grid along x and along y
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Variant:
-    """One kernel of a ladder; its docstring says what is new. ``grid_block(shape)`` gives its grid and block.
+    """One kernel of a ladder; its docstring says what is new. ``configure(shape)`` gives its grid and block.
 
     `registers` of a thread and `shared` bytes of a block are what ptxas gave for compute capability 9.0
     (CUDA 13.5.37, numba-cuda 0.30.4, C-ordered arrays), so that occupancy can be modelled without a GPU.
@@ -46,9 +47,20 @@ class Variant:
     name: str
     kernel: Any
     problem: Problem
-    grid_block: Callable[[Shape], tuple[Shape, Shape]]
+    configure: Callable[[Shape], tuple[Shape, Shape]]
     registers: int
     shared: int = 0
+
+    def grid_block(self, shape: Shape) -> tuple[Shape, Shape]:
+        """Grid and block for inputs of `shape`; ValueError where the shape or its grid cannot be."""
+        name, extents = self.problem.name, self.problem.extents
+        if not isinstance(shape, tuple | list) or len(shape) != len(extents):
+            raise ValueError(f"The shape of {name} is ({', '.join(extents)}), not {shape!r:.60}.")
+        shape = tuple(checks.integer(*pair, 0, MOST_ITEMS) for pair in zip(extents, shape, strict=True))
+        grid, block = self.configure(shape)
+        if max(grid[1:], default=1) > MOST_BLOCKS_Y:
+            raise ValueError(f"{name} {shape} needs more than {MOST_BLOCKS_Y} blocks along y.")
+        return grid, block
 
     def launch(self, *arrays: Any) -> None:
         """Run on `arrays` as ``problem.make`` gives them: NumPy's, which are copied, or a device's own."""

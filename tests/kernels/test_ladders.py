@@ -106,6 +106,16 @@ def test_a_launch_fits_every_gpu(step):
     assert min(grid) >= 1
 
 
+def test_a_shape_that_cannot_be_is_refused_in_one_sentence():
+    for ladder, shape, words in (
+        ("vector add", (-1,), "items must be a whole number"),
+        ("vector add", 7, r"shape of vector add is \(items\)"),
+        ("transpose", (2**22, 4), "more than 65535 blocks along y"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            LADDERS[ladder][-1].grid_block(shape)
+
+
 def test_work_is_counted_by_hand():
     shapes = {1: (10,), 2: (10, 20), 3: (2, 3, 5)}
     problems = {step.problem.name: (step.problem, shapes[len(step.problem.extents)]) for step in ALL}
