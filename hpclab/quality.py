@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 from hpclab import checks
@@ -42,16 +43,11 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
     """
     if isinstance(results, Sequence) and all(isinstance(one, Sample) for one in results):
         shared, parameters = {"cores": allowance.cores().whole}, {"ranks": ranks}
-        results = [
-            Result(
-                "work", "time", s.wall, Origin.MEASURED, parameters=parameters, environment=shared | s.facts()
-            )
-            for s in cast(Sequence[Sample], results)
-        ]
+        made = partial(Result, "work", "time", origin=Origin.MEASURED, parameters=parameters)
+        samples = cast(Sequence[Sample], results)
+        results = [made(one.wall, environment=shared | one.facts()) for one in samples]
     every = checks.instances("results", results, Result)
-    mine = [
-        result for result in every if result.origin is Origin.MEASURED and "gpu" not in result.environment
-    ]
+    mine = [one for one in every if one.origin is Origin.MEASURED and "gpu" not in one.environment]
     why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _noise(mine) or _late(every)
     return f"{why}; run again" if why else ""
 

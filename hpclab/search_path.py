@@ -39,12 +39,11 @@ def settle() -> None:
 
 def sentence(found: list[str], folder: str) -> str:
     """What to do about these entries of `folder`."""
-    one = len(found) == 1
+    has, it = ("has the name", "it") if len(found) == 1 else ("have the names", "them")
     modules = ", ".join(entry.partition(".")[0] for entry in found[:5])
     return (
-        f"{', '.join(found[:5])}{' and more' if len(found) > 5 else ''} in {folder} "
-        f"{'has the name' if one else 'have the names'} of Python's or a package's own {modules}: rename "
-        f"{'it' if one else 'them'} and restart what runs, or the wrong one may be imported."
+        f"{_listed(found)} in {folder} {has} of Python's or a package's own {modules}: rename {it} and "
+        "restart what runs, or the wrong one may be imported."
     )
 
 
@@ -57,13 +56,16 @@ def foreign() -> list[str]:
         folders[site.getusersitepackages()] = "set PYTHONNOUSERSITE=1"
     ours = [place for place in sys.path if place not in folders]
     return [
-        f"{folder} hides this Python's own {', '.join(found[:5])}{' and more' if len(found) > 5 else ''}: "
-        f"{remedy} before you start."
+        f"{folder} hides this Python's own {_listed(found)}: {remedy} before you start."
         for folder, remedy in folders.items()
         if folder in sys.path
         and not _same(folder, os.path.dirname(os.path.dirname(__file__)))
         and (found := in_the_way(folder, ours))
     ]
+
+
+def _listed(found: list[str]) -> str:
+    return ", ".join(found[:5]) + " and more" * (len(found) > 5)
 
 
 def with_folder_last() -> list[str]:

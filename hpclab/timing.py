@@ -15,11 +15,9 @@ from hpclab import checks
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One timed call: `wall` and `cpu` (all threads of this process) in seconds.
-
-    `waited` are the seconds in which its threads could have run and had no core, `stolen` those in which
-    another virtual machine had this machine's cores (the mean over cores).
-    """
+    """One timed call: `wall` and `cpu` (all threads of this process) in seconds, `waited` those in which its
+    threads could have run and had no core, `stolen` those in which another virtual machine had this
+    machine's cores (the mean over cores)."""
 
     wall: float
     cpu: float
@@ -32,10 +30,8 @@ class Sample:
 
 
 class Stopwatch:
-    """``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic.
-
-    With `helpers` False only the waits of its own thread count, not those of threads that serve it.
-    """
+    """``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic. With `helpers` False
+    only the waits of its own thread count, not those of threads that serve it."""
 
     sample: Sample
 
@@ -49,9 +45,8 @@ class Stopwatch:
 
     def __exit__(self, *error: object) -> None:
         wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
-        self.sample = Sample(
-            wall, cpu, waited(self._queued, wall, cpu, only=self._only), stolen() - self._stolen
-        )
+        without_core = waited(self._queued, wall, cpu, only=self._only)
+        self.sample = Sample(wall, cpu, without_core, stolen() - self._stolen)
 
 
 def queued(without: Iterable[int] = (), process: int | str = "self") -> dict[int, float] | None:
@@ -68,17 +63,12 @@ def queued(without: Iterable[int] = (), process: int | str = "self") -> dict[int
 
 
 def waited(
-    before: dict[int, float] | None,
-    wall: float,
-    cpu: float,
-    without: Iterable[int] = (),
+    before: dict[int, float] | None, wall: float, cpu: float, without: Iterable[int] = (),
     only: int | None = None,
-) -> float:
+) -> float:  # fmt: skip
     """Seconds waited for a core since `before`, which is what `queued` said `wall` and `cpu` seconds ago; by
-    all threads but those in `without`, or by one `only`.
-
-    Where the kernel does not say, the wall time without CPU time, if there is more to do than cores.
-    """
+    all threads but those in `without`, or by one `only`. Where the kernel does not say, the wall time without
+    CPU time, if there is more to do than cores."""
     now = queued(without)
     if before is None or now is None:
         return max(0.0, wall - cpu) if os.getloadavg()[0] > (os.cpu_count() or 1) else 0.0

@@ -1,7 +1,4 @@
-"""What happened when, on which rank, and the rank-seconds that it took.
-
-Every instant of every rank belongs to exactly one component, so that they sum to ranks × makespan.
-"""
+"""What happened when, on which rank, and the rank-seconds that it took; they sum to ranks × makespan."""
 
 import contextlib
 import time
@@ -91,10 +88,8 @@ _recorder: ContextVar[list[Mark] | None] = ContextVar("recorder", default=None)
 
 @contextlib.contextmanager
 def record(kind: str, bytes: int = 0, label: str = "") -> Iterator[None]:
-    """Mark a stretch of a task as `kind`: ``with record("input", bytes=n): text = path.read_text()``.
-
-    In a pool's `map` or `run` it becomes an event of the rank that ran it; what is not marked is compute.
-    """
+    """Mark a stretch of a task as `kind`: ``with record("input", bytes=n): text = path.read_text()``. In a
+    pool's `map` or `run` it becomes an event of the rank that ran it; what is not marked is compute."""
     checks.choice("An event's kind", kind, KINDS)
     checks.integer("bytes", bytes, 0, 2**60)
     listener = _recorder.get()
@@ -119,7 +114,4 @@ def listen() -> Iterator[list[Mark]]:
 
 def events_of(marks: Sequence[Mark], rank: int, clock_offset: float = 0.0) -> list[Event]:
     """Turn collected marks into events of `rank`, moved by `clock_offset` seconds onto the common clock."""
-    return [
-        Event(rank, kind, start + clock_offset, duration, size, label)
-        for kind, start, duration, size, label in marks
-    ]
+    return [Event(rank, mark[0], mark[1] + clock_offset, *mark[2:]) for mark in marks]

@@ -15,7 +15,6 @@ from typing import Any
 import numba
 import numpy
 
-from hpclab import checks
 from hpclab.compiled import njit
 from hpclab.experiments.experiment import environment
 from hpclab.machine import allowance
@@ -95,7 +94,7 @@ def rounds() -> Iterator[list[Result]]:
 def fit(results: Sequence[Result]) -> Device:
     """The device with the best of `results`: a roof is what nothing exceeds, so that the best repeat counts,
     as in STREAM. ValueError where they do not hold it."""
-    mine = [r for r in checks.instances("results", results, Result) if r.experiment == NAME]
+    mine = [result for result in results if result.experiment == NAME]
     if not mine:
         raise ValueError("There is no measurement of the roof among the results: measure it first.")
     cores = mine[0].parameters["cores"]

@@ -56,11 +56,9 @@ class ThreadSweep(_Sweep):
     along: ClassVar[str] = "threads"
 
     def points(self, where: None, report: Progress) -> Points:
-        """For each repeat a "makespan" (wall seconds) and a "cpu" (seconds of all threads).
-
-        One call before, which compiles, is not counted. Repeats go round all thread counts, so that a
-        neighbour slows every count and not one of them. ValueError for more threads than Numba may start.
-        """
+        """For each repeat a "makespan" (wall seconds) and a "cpu" (seconds of all threads), after a call that
+        compiles. Repeats go round all thread counts, so that a neighbour slows every count and not one of
+        them. ValueError for more threads than Numba may start."""
         import numba
 
         most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]

@@ -40,11 +40,9 @@ class ReadSamples(Experiment):
     repeats: int = checks.field(checks.integer, 3, low=1, high=100)
 
     def points(self, where: Any, report: Progress) -> Points:
-        """Write all formats into a temporary folder and read them in turn; `where` is not looked at.
-
-        For each repeat a "time" (seconds of a pass with the start of its workers) and the "rank-seconds" of
-        its trace. The environment's `cache` says "not known" where files could not be evicted.
-        """
+        """For each repeat of all formats, written into a temporary folder and read in turn, a "time" (seconds
+        of a pass with the start of its workers) and the "rank-seconds" of its trace. The environment's
+        `cache` says "not known" where files could not be evicted."""
         fs = LocalFileSystem()
         tokens = numpy.random.default_rng(0).integers(0, 2**16, self.samples * self.length, dtype="u2")
         mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}

@@ -1,11 +1,9 @@
 """What a run would have taken had each node a core of its own: the emulated makespan.
 
-Workers on too few cores take turns, so a task's wall time is partly other tasks' work; its CPU time is not.
 The run is played again with, for each task, its CPU seconds (the smaller of this run's and of the same work
 done alone: workers that share a core also push each other's data out of its cache, which was seen to add a
-third) and the seconds that it waited for storage; Dask's order, each task going to the node that is free
-first; and the run's own pauses. Left out is what nodes of a real cluster share, network and file server,
-unless the run read through an emulated store, whose servers are then played again as well.
+third) and the seconds that it waited for storage; in its order, each task on the node that is free first,
+with its own pauses. Left out is what nodes of a real cluster share, unless it read through an emulated store.
 """
 
 import heapq
@@ -46,10 +44,8 @@ def own_cores(
     tasks: Sequence[TaskRecord], trace: Trace, alone: Sequence[float] = (), store: Store | None = None
 ) -> float:
     """The emulated makespan, in seconds, of the map whose `trace` `timed_map` gave; `tasks` are the pool's.
-
     `alone` are the CPU seconds of each item's work done alone, where known. With a `store`, tasks read
-    through its emulated servers, and these are played again too. ValueError if there are no tasks.
-    """
+    through its emulated servers, and these are played again too. ValueError if there are no tasks."""
     if not tasks:
         raise ValueError("There is no task to play again: run a map first.")
     order = sorted(tasks, key=lambda task: (task.start, task.item))
@@ -70,12 +66,9 @@ def makespan(
     durations: Sequence[float], nodes: int, pause: float = 0.0, store: Store | None = None,
     sizes: Sequence[int] = (),
 ) -> float:  # fmt: skip
-    """Seconds until tasks of these `durations`, started in this order, are done on `nodes` nodes.
-
-    Each task goes to the node that is free first; between two tasks a node rests for `pause` seconds. With a
-    `store` a task first reads its `sizes` bytes, in equal parts from all servers, each of which serves one
-    after the other.
-    """
+    """Seconds until tasks of these `durations`, started in this order, are done on `nodes` nodes that rest
+    for `pause` seconds between two. With a `store` a task first reads its `sizes` bytes, in equal parts from
+    all servers, each of which serves one after the other."""
     free, servers = [-pause] * nodes, store.servers if store else ()
     served = [0.0] * len(servers)
     for number, duration in enumerate(durations):

@@ -128,11 +128,8 @@ class ScaleOut(Experiment):
         return results
 
     def knee(self) -> float:
-        """Modelled: how many nodes the store's servers can feed; infinity without one.
-
-        A node alone reads a chunk, then computes on it: it asks for the bytes over the seconds of both. The
-        knee is where nodes × demand is what the servers give; a faster program has it earlier.
-        """
+        """Modelled: how many nodes the store's servers can feed; infinity without one. A node alone reads a
+        chunk, then computes on it: its demand is the bytes over the seconds of both."""
         if self.store is None:
             return math.inf
         chunks, servers = self.prepare()[2], self.store.servers

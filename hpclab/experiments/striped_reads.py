@@ -38,11 +38,8 @@ class StripedReads(Experiment):
 
     def points(self, where: Any, report: Progress) -> Points:
         """For each repeat the "time" in seconds until the last client is done, and the "bandwidth" in bytes/s
-        of all clients together, both emulated. `where` is not looked at: the clients are processes here.
-
-        In the environment, "late" is the share of the time that a client could not keep up with what it
-        emulates.
-        """
+        of all clients together, both emulated by processes here. In the environment, "late" is the share of
+        the time that a client could not keep up with what it emulates."""
         store, reading = self.store, self.reading
         names = [f"file {number}" for number in range(reading.clients * reading.files)]
         turns = [names[first : first + reading.files] for first in range(0, len(names), reading.files)]

@@ -1,8 +1,5 @@
 """What a ladder's step asks of the last cache for each byte that its problem needs, counted by the tracer.
 
-    factors = sectors()                                                    # seconds, no GPU
-    KernelLadder(on="gpu").predict(device, sectors=factors)
-
 Every store goes on to the last cache, sector by sector; a load does not if its block has loaded that sector
 before, which holds where a block's sectors fit into the multiprocessor's own cache.
 """

@@ -1,13 +1,16 @@
-"""benchmarks/gpu_kernels.py: silent without a GPU; its table says which goals are met."""
+"""The benchmarks of kernels: silent without a GPU; tables say which goals are met, what Nsight counted."""
 
 import subprocess
 import sys
 
+import numpy
 import pytest
 
+from benchmarks import compare_with_nsight as nsight
 from benchmarks import gpu_kernels as benchmark
 from hpclab.experiments.kernel_ladder import COPY, observed
-from hpclab.kernels.cuda import simulated
+from hpclab.kernels import tracer
+from hpclab.kernels.cuda import cuda, simulated
 from hpclab.kernels.ladder import LADDERS
 from hpclab.models.roofline import Work
 from hpclab.results import Origin
@@ -83,3 +86,40 @@ def test_a_run_holds_the_copy_each_step_and_torch(monkeypatch):
     assert {(COPY, COPY), ("softmax", "torch"), ("matrix multiply", "torch, float16 inputs")} < places
     assert ("histogram", "torch") not in places
     assert len(benchmark.table(results)) == 1 + len(places)
+
+
+HEAD = '"ID","Process ID","Kernel Name","Metric Name","Metric Unit","Metric Value"\n'
+
+
+def table(metrics, value="1,024"):
+    rows = "".join(f'"0","17","copy","{metric}","","{value}"\n' for metric in metrics)
+    return f"==PROF== Connected to process 17\n{HEAD}{rows}"
+
+
+def test_a_table_is_read_and_what_is_none_is_said_in_ncus_words():
+    assert nsight.parse(table(nsight.METRICS)) == dict.fromkeys(nsight.METRICS, 1024)
+    for text, said in (
+        ("==PROF== Connected\n==ERROR== ERR_NVGPUCTRPERM - no permission\n", "ERR_NVGPUCTRPERM"),
+        ("", "printed nothing"),
+        (table(list(nsight.METRICS)[1:]), "lacks l1tex"),
+        (table(nsight.METRICS, value="n/a"), "no number"),
+    ):
+        with pytest.raises(nsight.NotCounted, match=said):
+            nsight.parse(text)
+
+
+def test_the_tracers_side():
+    def copy(out, a):
+        i = cuda.grid(1)
+        out[i] = a[i * 2]
+
+    trace = tracer.trace(copy, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(64, "f4"))
+    counts = [nsight.tracer_count(trace, metric) for metric in nsight.METRICS]
+    assert counts == [1, 1, 8, 4, 0, 0]
+    assert len(list(nsight._launches())) == sum(map(len, nsight.LADDERS.values()))
+
+
+def test_without_ncu_it_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(nsight.shutil, "which", lambda name: None)
+    assert nsight.main() == 0
+    assert "nothing to compare with" in capsys.readouterr().out

@@ -1,7 +1,4 @@
-"""Numbers as Numba types them: what is the same in all lanes is a NumPy scalar, what differs is a vector.
-
-Python's 2 is an int64 and 2.0 a float64; whole numbers are computed in 64 bits.
-"""
+"""Numbers as Numba types them, whole ones in 64 bits: a scalar where all lanes have the same, or a vector."""
 
 import ast
 import builtins
@@ -60,25 +57,14 @@ def _power(left: Value, right: Value) -> Value:
 
 
 _OPERATORS: dict[type[ast.AST], Callable[[Value, Value], Value]] = {
-    ast.Add: numpy.add,
-    ast.Sub: numpy.subtract,
-    ast.Mult: numpy.multiply,
-    ast.Div: numpy.true_divide,
-    ast.FloorDiv: numpy.floor_divide,
-    ast.Mod: numpy.remainder,
-    ast.Pow: _power,
-    ast.LShift: _bitwise(numpy.left_shift),
-    ast.RShift: _bitwise(numpy.right_shift),
-    ast.BitAnd: _bitwise(numpy.bitwise_and),
-    ast.BitOr: _bitwise(numpy.bitwise_or),
-    ast.BitXor: _bitwise(numpy.bitwise_xor),
-    ast.Eq: numpy.equal,
-    ast.NotEq: numpy.not_equal,
-    ast.Lt: numpy.less,
-    ast.LtE: numpy.less_equal,
-    ast.Gt: numpy.greater,
-    ast.GtE: numpy.greater_equal,
-}
+    ast.Add: numpy.add, ast.Sub: numpy.subtract, ast.Mult: numpy.multiply, ast.Div: numpy.true_divide,
+    ast.FloorDiv: numpy.floor_divide, ast.Mod: numpy.remainder, ast.Pow: _power,
+    ast.LShift: _bitwise(numpy.left_shift), ast.RShift: _bitwise(numpy.right_shift),
+    ast.BitAnd: _bitwise(numpy.bitwise_and), ast.BitOr: _bitwise(numpy.bitwise_or),
+    ast.BitXor: _bitwise(numpy.bitwise_xor), ast.Eq: numpy.equal, ast.NotEq: numpy.not_equal,
+    ast.Lt: numpy.less, ast.LtE: numpy.less_equal, ast.Gt: numpy.greater, ast.GtE: numpy.greater_equal,
+}  # fmt: skip
+_UNARY = {ast.Invert: numpy.invert, ast.USub: numpy.negative, ast.UAdd: numpy.positive}
 
 
 def binary(operator: ast.operator | ast.cmpop, left: Value, right: Value) -> Value:
@@ -102,10 +88,7 @@ def truth(value: Value) -> Value:
 def unary(operator: ast.unaryop, value: Value) -> Value:
     if isinstance(operator, ast.Not):
         return numpy.logical_not(truth(value))
-    value = wide(value)
-    if isinstance(operator, ast.Invert):
-        return numpy.invert(value)
-    return numpy.negative(value) if isinstance(operator, ast.USub) else value
+    return _UNARY[type(operator)](wide(value))
 
 
 def as_dtype(name: object) -> numpy.dtype | None:
@@ -152,9 +135,8 @@ def _of_math(function: Callable) -> Callable[..., Value]:
             return math.nan
 
     def called(*values: Value) -> Value:
-        wanted = [
-            value.astype(numpy.float64) if value.dtype.kind in "iu" else value for value in map(wide, values)
-        ]
+        given = map(wide, values)
+        wanted = [value.astype(numpy.float64) if value.dtype.kind in "iu" else value for value in given]
         if isinstance(twin, numpy.ufunc):
             whole = function in (math.floor, math.ceil, math.trunc)
             return twin(*wanted).astype(numpy.int64) if whole else twin(*wanted)

@@ -125,11 +125,9 @@ class Block:
         who, name = numpy.flatnonzero(bad).tolist(), view.memory.name
         first = tuple(int(spread(at, self.threads.width)[who[0]]) for at in index)
         has = f"{view.shape[0]} items" if len(view.shape) == 1 else f"shape {view.shape}"
-        why = (
-            f"which Numba silently takes from the end of {name}"
-            if min(first) < 0
-            else f"but {name} has {has}"
-        )
+        why = f"but {name} has {has}"
+        if min(first) < 0:
+            why = f"which Numba silently takes from the end of {name}"
         rest = f"{name}[{', '.join(map(str, first))}], {why}: guard the access with an if."
         self.findings.add_about("out of bounds", line, self.index, who, verb, rest)
         return cells, Mask(mask.on & ~bad)

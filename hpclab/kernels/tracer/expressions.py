@@ -1,7 +1,7 @@
 """Expressions for all lanes at once: each is computed once, on vectors, under the mask of the lanes that ask.
 
-A variable is a register, and each lane has its own. `and`, `or` and `x if c else y` skip nothing: both sides
-are computed, each under the mask of the lanes that want it, and a lane that is switched off reads nothing.
+`and`, `or` and `x if c else y` skip nothing: both sides are computed, each under the mask of the lanes that
+want it, and a lane that is switched off reads nothing.
 """
 
 import ast
@@ -112,7 +112,13 @@ class Expressions:
     def _Attribute(self, node: ast.Attribute, mask: Mask) -> Value:
         base = self.value(node.value, mask)
         if isinstance(base, View):
-            known = _attributes(base)
+            size, itemsize = math.prod(base.shape), base.dtype.itemsize
+            known = {
+                "shape": base.shape, "ndim": len(base.shape), "size": size, "dtype": base.dtype,
+                "itemsize": itemsize, "nbytes": size * itemsize,
+                "strides": tuple(stride * itemsize for stride in base.strides),
+                "T": View(base.memory, base.offset, base.shape[::-1], base.strides[::-1]),
+            }  # fmt: skip
             if node.attr not in known:
                 raise self.unsupported(node, f"the attribute {node.attr} of an array")
             return arithmetic.number(known[node.attr])
@@ -232,13 +238,3 @@ class Expressions:
         for part in ast.walk(shape[0]) if shape else ():
             if isinstance(part, ast.Name) and part.id in self.frame.function.signature.parameters:
                 raise self.unsupported(node, f"a shape that is not constant: {part.id} is an argument")
-
-
-def _attributes(array: View) -> dict[str, Any]:
-    size, itemsize = math.prod(array.shape), array.dtype.itemsize
-    return {
-        "shape": array.shape, "ndim": len(array.shape), "size": size, "dtype": array.dtype,
-        "itemsize": itemsize, "nbytes": size * itemsize,
-        "strides": tuple(stride * itemsize for stride in array.strides),
-        "T": View(array.memory, array.offset, array.shape[::-1], array.strides[::-1]),
-    }  # fmt: skip

@@ -1,8 +1,5 @@
-"""Statements for all lanes of a block at once, as a warp walks through them.
-
-Each takes the mask of the lanes that reach it and returns the mask of those that go on to the next. An `if`
-with lanes on both sides walks both sides; a loop goes round until its last lane has left.
-"""
+"""Statements for all lanes of a block at once, as a warp walks through them: both sides of an `if` with lanes
+on both. Each takes the mask of the lanes that reach it and returns that of those that go on."""
 
 import ast
 import builtins
@@ -54,10 +51,8 @@ class Interpreter(Expressions):
             self._steps += 1
             if self._steps > STEPS or self.block.recorder.lanes > self._most_lanes:
                 line = self.frame.loops[-1].line if self.frame.loops else self.line
-                rest, who = (
-                    f"in this loop after {self._steps} statements: see that it ends.",
-                    mask.lanes.tolist(),
-                )
+                rest = f"in this loop after {self._steps} statements: see that it ends."
+                who = mask.lanes.tolist()
                 self.block.findings.add_about("endless", line, self.block.index, who, "is", rest)
                 raise Endless
             operations = self.sources.operations[statement]
@@ -137,11 +132,9 @@ class Interpreter(Expressions):
 
     def _For(self, node: ast.For, mask: Mask) -> Mask:
         call = node.iter
-        if (
-            not isinstance(call, ast.Call)
-            or self.value(call.func, mask) is not builtins.range
-            or call.keywords
-        ):
+        if not isinstance(call, ast.Call) or call.keywords:
+            return self._over_tuple(node, mask)
+        if self.value(call.func, mask) is not builtins.range:
             return self._over_tuple(node, mask)
         bounds = [self.value(argument, mask) for argument in call.args]
         if not 1 <= len(bounds) <= 3 or any(bound.dtype.kind not in "iub" for bound in bounds):

@@ -1,7 +1,6 @@
 """What stands behind `cuda.` in a kernel: thread indices, barriers, arrays, atomics, shuffles and votes.
 
-Each intrinsic that is called is one function of the call (who calls, where, under which mask) and its
-arguments. A warp is a row of 32 values: a shuffle puts it in another order, a vote makes one number of it.
+A warp is a row of 32 values: a shuffle puts it in another order, a vote makes one number of it.
 """
 
 import ast
@@ -50,9 +49,9 @@ def _first(axes: list[Value], dimensions: Value) -> Value:
 
 
 def _grid(call: Call, dimensions: Value) -> Value:
-    threads, index = call.block.threads, call.block.index
-    begins = [numpy.int64(at * size) for at, size in zip(index, threads.shape, strict=True)]
-    return _first([begins[0] + threads.x, begins[1] + threads.y, begins[2] + threads.z], dimensions)
+    threads = call.block.threads
+    own = zip(call.block.index, threads.shape, (threads.x, threads.y, threads.z), strict=True)
+    return _first([numpy.int64(index * size) + thread for index, size, thread in own], dimensions)
 
 
 def _gridsize(call: Call, dimensions: Value) -> Value:

@@ -1,8 +1,5 @@
-"""The threads of one block as lanes of warps, and the masks that say which of them take part.
-
-A warp has one instruction for its 32 lanes: no thread skips an `if`, its lane is switched off while the warp
-walks through. A value is a vector with an entry per lane of the block, filled up to whole warps.
-"""
+"""The threads of one block as lanes, filled up to whole warps, and masks that say which of them take part:
+no thread skips an `if`, its lane is switched off while the warp walks through."""
 
 from __future__ import annotations
 

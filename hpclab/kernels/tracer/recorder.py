@@ -1,8 +1,4 @@
-"""What a trace records: arrays with addresses, and each warp's accesses, branches and barriers, in steps.
-
-`a[i]` is one instruction for a whole warp: the index of every active lane becomes an address, and all of them
-together are one request to the memory system.
-"""
+"""What a trace records: arrays with addresses, and each warp's accesses, branches and barriers, in steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +17,8 @@ Cells = NDArray[numpy.int64]
 
 
 class Memory:
-    """An allocation: `array` is what it holds, `data` the same as it lies in memory; a cell is a place there.
-
-    `written` says which cells hold something. Local memory holds an array for each thread of the block.
-    """
+    """An allocation: `array` is what it holds, `data` the same as it lies in memory, a cell is a place there;
+    `written` says which hold something. Local memory holds an array for each thread of the block."""
 
     def __init__(self, name: str, space: str, array: NDArray, base: int = 0, written: bool = True) -> None:
         self.name, self.space, self.array, self.base = name, space, array, base
@@ -120,11 +114,8 @@ class Recorder:
             self.steps += 1
 
     def part_of_warps(self, line: int, whole: Mask, part: Mask, operations: int) -> None:
-        """`part` of the lanes executed `operations` while the rest of their warps stood by.
-
-        What is wasted is what packing those lanes into full warps would have saved. A boundary check, which
-        leaves one stretch of threads, wastes nothing that could be saved.
-        """
+        """`part` of the lanes executed `operations` while the rest of their warps stood by: wasted is what
+        packing them into full warps saves. A boundary check leaves one stretch of threads and wastes none."""
         if operations and 0 < part.count < whole.count and not self.threads.is_box(part, whole):
             split = part.by_warp.any(axis=1) & (whole.by_warp & ~part.by_warp).any(axis=1)
             saved = int(split.sum()) - -(-int(part.by_warp[split].sum()) // WARP)

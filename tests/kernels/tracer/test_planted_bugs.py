@@ -12,13 +12,6 @@ from hpclab.kernels.tracer import interpreter
 cuda = SimpleNamespace()  # the tracer goes by the names of its attributes
 
 
-def missing_barrier(out, a):
-    shared = cuda.shared.array(64, float32)
-    i = cuda.threadIdx.x
-    shared[i] = a[i]
-    out[i] = shared[63 - i]  # here
-
-
 def sum_without_atomic(out, a):
     i = cuda.grid(1)
     out[0] += a[i]  # here
@@ -210,7 +203,6 @@ def x(*numbers):
 
 # kernel, grid, block, out, a, kind, threads named (None: not checked), words of the sentence
 BUGS = [
-    (missing_barrier, 1, 64, f4(), f4(), "race", x(0, 63), "cuda.syncthreads()"),
     (sum_without_atomic, 1, 64, f4(1), numpy.arange(64.0), "race", None, "use an atomic"),
     (round_without_barrier, 1, 64, f4(), f4(), "race", None, "at the end of each round"),
     (read_behind_the_barrier, 1, 64, f4(), f4(), "race", None, "at the end of each round"),
