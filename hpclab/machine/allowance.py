@@ -94,9 +94,8 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
 def _cpu_quota(folder: Path) -> float:
     """Cores' worth of CPU time per second, 0 where unlimited."""
     first = " ".join(file_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
-    words = (file_text(folder / "cpu.max") or first).split()
-    numbers = [int(word) for word in words if word.isdigit()]
-    return numbers[0] / numbers[1] if len(numbers) == 2 and numbers[1] else 0.0
+    numbers = re.fullmatch(r"(\d+) ([1-9]\d*)", file_text(folder / "cpu.max") or first)
+    return int(numbers[1]) / int(numbers[2]) if numbers else 0.0
 
 
 def _used(folder: Path) -> float:

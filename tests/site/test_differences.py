@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.site.conftest import MAIN
+
 pytestmark = [pytest.mark.soak, pytest.mark.slurm, pytest.mark.timeout(900)]
 
 POOL = """
@@ -27,7 +29,6 @@ try:
 except (RuntimeError, ValueError, OSError) as error:
     print(json.dumps(str(error)))
 """
-MAIN = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 PYTHON = os.path.realpath(sys.prefix)
 
 
@@ -109,21 +110,16 @@ SAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WORKS)
-def test_it_works(new_site, name):
-    with new_site(2, **WORKS[name]) as site:
-        told = json.loads(site.python(POOL % 90, timeout=300).splitlines()[-1])
-        assert told == ["2 nodes of this site's Slurm", [3, 2, 1], [2.0, 2.0]]
-        assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
-        assert list(site.path("ada/.hpclab").iterdir()) == []
-
-
-@pytest.mark.parametrize("name", SAYS)
-def test_what_is_in_the_way_is_said(new_site, name):
-    differences, words = SAYS[name]
+@pytest.mark.parametrize("name", [*WORKS, *SAYS])
+def test_a_pool_works_or_what_is_in_the_way_is_said(new_site, name):
+    differences, words = SAYS.get(name, (WORKS.get(name), ""))
     with new_site(2, **differences) as site:
-        told = json.loads(site.python(POOL % 35, timeout=300).splitlines()[-1])
-        assert isinstance(told, str)
-        assert "Traceback" not in told
-        assert re.search(words, told, re.DOTALL), told
+        told = json.loads(site.python(POOL % (35 if words else 90), timeout=300).splitlines()[-1])
         assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
+        if words:
+            assert isinstance(told, str)
+            assert "Traceback" not in told
+            assert re.search(words, told, re.DOTALL), told
+        else:
+            assert told == ["2 nodes of this site's Slurm", [3, 2, 1], [2.0, 2.0]]
+            assert list(site.path("ada/.hpclab").iterdir()) == []

@@ -1,7 +1,6 @@
-"""`hpclab doctor --site` on a real site: all is well, then ten faults, each named with its mend and no other.
+"""`hpclab doctor --site` on a real site: all is well, then faults, each named with its mend and no other.
 
-The faults are real but for what is not packaged here: small programs stand in for Apptainer, modules, an old
-Slurm and accounting, and the clock that is wrong is that of one host's Python.
+Small programs stand in for Apptainer, modules, an old Slurm and accounting; the wrong clock is one Python's.
 """
 
 import json
