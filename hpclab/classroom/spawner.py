@@ -133,15 +133,17 @@ class LearnerSpawner(SlurmSpawner):
         back to a page of it, so that one click is enough."""
         profiles, handler = self.hub_settings.profiles, getattr(self, "handler", None)
         comes_back = handler and handler.get_argument("next", "") and self.orm_spawner.user_options
+        if len(profiles) == 1 or comes_back:
+            return ""
         options = "".join(
             f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>{escape(one.summary())}'
             for one in profiles
         )
-        return "" if len(profiles) == 1 or comes_back else (
+        return (
             f'<p role="status">{escape(why_ended(self.user))}</p>'
             '<label for="profile">What your server gets</label>'
             f'<select class="form-select" id="profile" name="profile" autofocus>{options}</select>'
-        )  # fmt: skip
+        )
 
     def options_from_form(self, form: dict[str, list[str]]) -> dict[str, Any]:
         return {"profile": form["profile"][0]} if form.get("profile") else {}

@@ -57,24 +57,19 @@ WORKS = {
     "sbatch slow": {"programs": slow("sbatch", 4)},
     "a slow prolog": {
         "programs": {"prolog": "#!/bin/sh\nsleep 8\n"},
-        "settings": {"Prolog": "/mnt/bin/prolog", "PrologFlags": "Alloc"},
-    },
+        "settings": {"Prolog": "/mnt/bin/prolog", "PrologFlags": "Alloc"}},
     "unlike nodes": {
         "nodes": "NodeName=c1 NodeAddr=10.77.0.2 CPUs=2 RealMemory=4000 Weight=9\n"
-        "NodeName=c2 NodeAddr=10.77.0.3 CPUs=1 RealMemory=700 Weight=1"
-    },
+        "NodeName=c2 NodeAddr=10.77.0.3 CPUs=1 RealMemory=700 Weight=1"},
     "nodes of other names": {
         "nodes": "NodeName=n1 NodeHostname=c1 NodeAddr=10.77.0.2 CPUs=2 RealMemory=4000\n"
-        "NodeName=n2 NodeHostname=c2 NodeAddr=10.77.0.3 CPUs=2 RealMemory=4000"
-    },
+        "NodeName=n2 NodeHostname=c2 NodeAddr=10.77.0.3 CPUs=2 RealMemory=4000"},
     "no names on the nodes": {
-        "prepare": "[ $1 = login ] || { echo > /tmp/hosts; mount --bind /tmp/hosts /etc/hosts; }"
-    },
+        "prepare": "[ $1 = login ] || { echo > /tmp/hosts; mount --bind /tmp/hosts /etc/hosts; }"},
     "interfaces of other names": {
         "jobqueue": "interface: lan1\nmemory: 1 GiB\nscheduler-options: {interface: eth0}",
-        "prepare": "[ $1 = login ] || { ip link set eth0 down; ip link set eth0 name lan1 up; }",
-    },
-}
+        "prepare": "[ $1 = login ] || { ip link set eth0 down; ip link set eth0 name lan1 up; }"},
+}  # fmt: skip
 SAYS = {
     "down": ({"partitions": MAIN.replace("=UP", "=DOWN")}, "PartitionDown: .*use another"),
     "drained": ({"partitions": MAIN.replace("=UP", "=DRAIN")}, "not available .*Name a partition"),
@@ -90,23 +85,18 @@ SAYS = {
     "no such interface": ({"jobqueue": "interface: ib0"}, "'ib0' is not a valid network interface"),
     "no commands": (
         {"prepare": "[ $1 != login ] || for each in sbatch squeue sinfo scontrol scancel; do\n"
-         "mount --bind /dev/null $(PATH=${PATH#*:} command -v $each); done"}, "commands are not here",
-    ),
+         "mount --bind /dev/null $(PATH=${PATH#*:} command -v $each); done"}, "commands are not here"),
     "no Python": (
-        {"prepare": f"[ $1 = login ] || mount -t tmpfs own {PYTHON}"}, "does not exist on the node",
-    ),
+        {"prepare": f"[ $1 = login ] || mount -t tmpfs own {PYTHON}"}, "does not exist on the node"),
     "homes of their own": (
-        {"prepare": "[ $1 = login ] || mount -t tmpfs -o mode=700,uid=61803 own /mnt/ada"}, "FAILED",
-    ),
+        {"prepare": "[ $1 = login ] || mount -t tmpfs -o mode=700,uid=61803 own /mnt/ada"}, "FAILED"),
     "a home to read only": (
-        {"prepare": "mount --bind /mnt/ada /mnt/ada; mount -o remount,ro,bind /mnt/ada"}, "HPCLAB_STATE_DIR",
-    ),
+        {"prepare": "mount --bind /mnt/ada /mnt/ada; mount -o remount,ro,bind /mnt/ada"}, "HPCLAB_STATE_DIR"),
     "no way back": (
         {"jobqueue": "memory: 1 GiB",
          "prepare": "[ $1 != login ] || { ip link add ext0 type bridge; ip link set ext0 up\n"
          "ip addr add 192.0.2.1/24 dev ext0; ip route add default via 192.0.2.254; }"},
-        r"192\.0\.2\.1.*(cannot|could not) reach .*interface",
-    ),
+        r"192\.0\.2\.1.*(cannot|could not) reach .*interface"),
 }  # fmt: skip
 
 
