@@ -29,21 +29,20 @@ def printable_line(text: str) -> str:
 def ipv4_address(interface: str) -> str:
     """The IPv4 address of a network interface, or with "" the one that leads out; OSError where none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        if interface:
-            here = {}
-            for _, name in socket.if_nameindex():
-                with suppress(OSError):
-                    asked = struct.pack("256s", name.encode()[:15])
-                    here[name] = socket.inet_ntoa(fcntl.ioctl(one, 0x8915, asked)[20:24])  # SIOCGIFADDR
-            if interface not in here:
-                named = ", ".join(sorted(here.keys() - {"lo"})) or "none"
-                raise OSError(f"no interface {interface} with an IPv4 address, but {named}")
-            return here[interface]
-        try:  # as Dask finds it; nothing is sent
-            one.connect(("8.8.8.8", 80))
-            return str(one.getsockname()[0])
-        except OSError:
+        if not interface:
+            with suppress(OSError):  # as Dask finds it; nothing is sent
+                one.connect(("8.8.8.8", 80))
+                return str(one.getsockname()[0])
             return socket.gethostbyname(socket.gethostname())
+        here = {}
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):
+                asked = struct.pack("256s", name.encode()[:15])
+                here[name] = socket.inet_ntoa(fcntl.ioctl(one, 0x8915, asked)[20:24])  # SIOCGIFADDR
+        if interface not in here:
+            named = ", ".join(sorted(here.keys() - {"lo"})) or "none"
+            raise OSError(f"no interface {interface} with an IPv4 address, but {named}")
+        return here[interface]
 
 
 class _Clock(socketserver.StreamRequestHandler):

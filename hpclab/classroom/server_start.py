@@ -29,7 +29,11 @@ def main(arguments: list[str]) -> None:
     number = port(job)
     url = urlsplit(environment["JUPYTERHUB_SERVICE_URL"])
     environment["JUPYTERHUB_SERVICE_URL"] = urlunsplit(url._replace(netloc=f"{url.hostname}:{number}"))
-    report_port(number, environment)
+    tells = urllib.request.Request(  # noqa: S310 - the hub's own address, from the hub
+        f"{environment['JUPYTERHUB_API_URL']}/batchspawner", json.dumps({"port": number}).encode(),
+        {"Authorization": f"token {environment['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(tells, timeout=60).close()
     words = [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments]
     os.execve(words[0], words, environment)  # noqa: S606
 
@@ -43,15 +47,6 @@ def port(job: int, many: int = MANY) -> int:
     ports = ReservedPorts.reserve(1)
     ports.release()
     return ports.numbers[0]
-
-
-def report_port(number: int, environment: dict[str, str]) -> None:
-    """Let the hub know the port; OSError where it does not answer."""
-    request = urllib.request.Request(  # noqa: S310 - the hub's own address, from the hub
-        f"{environment['JUPYTERHUB_API_URL']}/batchspawner", json.dumps({"port": number}).encode(),
-        {"Authorization": f"token {environment['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"},
-    )  # fmt: skip
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60).close()
 
 
 if __name__ == "__main__":

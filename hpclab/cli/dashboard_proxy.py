@@ -46,7 +46,7 @@ class DashboardHandler(ProxyHandler):
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hpclab.cli.dashboard_proxy"}]
+    return [{"module": __name__}]
 
 
 def _load_jupyter_server_extension(server: Any) -> None:

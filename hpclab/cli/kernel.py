@@ -57,7 +57,9 @@ class Shell(ZMQInteractiveShell):
 
     def _shorter(self, kind: type, value: Any, trace: TracebackType | None) -> list[str] | None:
         """What to show; None where IPython's own is right."""
-        frames, interrupt = [*_steps(trace)], _interrupt(value)
+        frames, interrupt = [*_steps(trace)], value
+        while interrupt and not isinstance(interrupt, KeyboardInterrupt):  # libraries turn one into theirs
+            interrupt = interrupt.__cause__ or interrupt.__context__
         theirs = [self._is_theirs(one) for one in frames]
         if True not in theirs:
             return [f"KeyboardInterrupt: {INTERRUPTED}"] if interrupt else None
@@ -93,13 +95,6 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
     while trace is not None:
         yield trace
         trace = trace.tb_next
-
-
-def _interrupt(value: BaseException | None) -> BaseException | None:
-    """The interrupt that `value` is or was raised over: some libraries turn one into an error of theirs."""
-    while value is not None and not isinstance(value, KeyboardInterrupt):
-        value = value.__cause__ or value.__context__
-    return value
 
 
 class Kernel(IPythonKernel):

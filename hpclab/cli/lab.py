@@ -31,12 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     port = 0 if options.port is None else checks.integer("--port", options.port, 1024, 65535)
-    folder, remarks = course_folder(options.folder)
     say = functools.partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
-    for remark in remarks:
-        say(remark)
-    if found := search_path.in_the_way(str(folder)):
-        say(search_path.sentence(found, str(folder)))
+    folder = _lay_out(options.folder, say)
     with contextlib.ExitStack() as ending:
         asked: list[int] = []  # signals that came: the first ends it, a second one changes nothing
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -55,10 +51,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def course_folder(wish: str | None) -> tuple[Path, list[str]]:
-    """The folder with the course laid out in it, and sentences for the learner about what was done. A home
-    that is read-only or full is passed over for a private directory; a folder asked for by name is not:
-    OSError."""
+def _lay_out(wish: str | None, say: Callable[[str], object]) -> Path:
+    """The folder with the course laid out in it; what was done is said. A home that is read-only or full is
+    passed over for a private directory; a folder asked for by name is not: OSError."""
     try:
         layout = lay_out(Path.home() / "hpclab" if wish is None else wish)
     except (OSError, ValueError, RuntimeError) as error:
@@ -68,12 +63,16 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
                 "that you may write in with --folder, or leave it out."
             ) from None
         layout = lay_out(private.home().path / "course")
-        layout.kept[:0] = [
-            f"~/hpclab cannot be written ({reason(error)}), so the course is in {layout.path} instead.",
-            "That folder may not outlast this machine: save your work elsewhere before you leave "
-            "(lesson 00 shows how), or name a folder with --folder.",
-        ]
-    return layout.path, layout.kept
+        say(f"~/hpclab cannot be written ({reason(error)}), so the course is in {layout.path} instead.")
+        say(
+            "That folder may not outlast this machine: save your work elsewhere before you leave (lesson 00 "
+            "shows how), or name a folder with --folder."
+        )
+    for sentence in layout.kept:
+        say(sentence)
+    if found := search_path.in_the_way(str(layout.path)):
+        say(search_path.sentence(found, str(layout.path)))
+    return layout.path
 
 
 def _find_slurm(say: Callable[[str], object]) -> bool:

@@ -56,13 +56,16 @@ def run(options: argparse.Namespace) -> int:
         from hpclab.cli import rehearse_site
 
         each = rehearse_site.as_job(options)
-    place = shared() if options.site or slurm().site else None
+    place = None
+    if options.site or slurm().site:  # a private folder that the nodes see
+        named = os.environ.get("HPCLAB_STATE_DIR")
+        place = private.make(Path(named or Path.home() / ".hpclab"), plain=False)
     shown = sys.stderr if options.json else sys.stdout
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for lesson in chosen:
             print(f"{lesson.number}  {lesson.title[:46]:<46}  ", end="", file=shown, flush=True)
-            with _folder("hpclab-r-", place or _near()) as folder:
+            with _folder("hpclab-r-", place) as folder:
                 reports.append(each(lesson, Path(folder), seconds))
             print(line(reports[-1]), file=shown, flush=True)
     except KeyboardInterrupt:
@@ -136,7 +139,7 @@ def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Repor
 
     try:
         # Not every shared file system has sockets.
-        with footprint.sampling(sample), _folder("hpclab-k-", _near()) as sockets:
+        with footprint.sampling(sample), _folder("hpclab-k-") as sockets:
             failure = _execute(course / lesson.path.name, Path(sockets), state, cell_timeout)
             seconds = time.monotonic() - begin
     finally:
@@ -146,17 +149,10 @@ def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Repor
     return Report(lesson.number, lesson.name, round(seconds, 2), peak, failure, nodes)
 
 
-def shared() -> Path:
-    """A private folder that the nodes of a site see: HPCLAB_STATE_DIR, or ~/.hpclab. OSError."""
-    return private.make(Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab"), plain=False)
-
-
-def _folder(prefix: str, place: Path | str | None) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
-
-
-def _near() -> str | None:
-    return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - short: it becomes part of socket names
+def _folder(prefix: str, place: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A folder in `place`, or where its path is short, as it becomes part of sockets' names."""
+    near = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=place or near, ignore_cleanup_errors=True)
 
 
 def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> str:

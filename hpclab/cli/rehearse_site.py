@@ -37,10 +37,9 @@ def as_job(options: argparse.Namespace) -> Callable[[Lesson, Path, float], Repor
 
 def script(lesson: Lesson, folder: Path, cell_timeout: float, site: settings.Site) -> str:
     """The batch script: a site's modules, then one command, each word quoted; it writes `NN.json`."""
-    words = ["-P", "-m", "hpclab.cli", "rehearse", "--json", "--only", lesson.number,
-             "--cell-timeout", f"{cell_timeout:g}"]  # fmt: skip
+    words = ["--json", "--only", lesson.number, "--cell-timeout", f"{cell_timeout:g}"]
     python, to = site.interpreter() or shlex.quote(sys.executable), folder / f"{lesson.number}.json"
-    run = f"exec {python} {shlex.join(words)} > {shlex.quote(str(to))}"
+    run = f"exec {python} -P -m hpclab.cli rehearse {shlex.join(words)} > {shlex.quote(str(to))}"
     return "\n".join(["#!/bin/bash", *site.prologue(), run, ""])
 
 

@@ -43,11 +43,8 @@ def run(options: argparse.Namespace) -> int:
         print(_NONE, file=sys.stderr)
         return 3
     if options.action == "logs":
-        print(
-            *(f"== {name} ==\n{text}\n\n" for name, text in cluster.logs(options.lines).items()),
-            sep="",
-            end="",
-        )
+        for name, text in cluster.logs(options.lines).items():
+            print(f"== {name} ==\n{text}\n")
     else:  # exports, and what an enclosing Slurm job handed down is unset
         unset = [f"unset {name}" for name in sorted({*os.environ} - {*cluster.environment})]
         kept = {name: shlex.quote(cluster.environment[name]) for name in ("SLURM_CONF", "PATH")}
@@ -59,14 +56,9 @@ def _up(options: argparse.Namespace) -> int:
     if version := slurm.site_version():
         print(f"This site has a Slurm ({version}), which the course uses; no second one is started.")
         return 0
-    begin = time.monotonic()
-    cluster = local_slurm.up(
-        options.nodes,
-        options.cores_per_node,
-        options.gpus_per_node,
-        restart=options.restart,
-        say=functools.partial(print, file=sys.stderr),
-    )
+    begin, say = time.monotonic(), functools.partial(print, file=sys.stderr)
+    shape = (options.nodes, options.cores_per_node, options.gpus_per_node)
+    cluster = local_slurm.up(*shape, restart=options.restart, say=say)
     print(f"Slurm is up: {cluster.shape} ({time.monotonic() - begin:.1f} s).")
     print('In a shell: eval "$(hpclab slurm env)", then sinfo, squeue, sbatch.')
     return 0

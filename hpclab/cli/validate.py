@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
 
 def screen(scored: Sequence[Score], found: Sequence[PredictedRow]) -> list[str]:
     """The lines to print: a row for each table and quantity, then every row that could not be placed."""
-    cells = [_HEAD, *(_cells(score) for score in scored)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
+    cells = [_HEAD, *map(_cells, scored)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     layout = "  ".join(f"{{:{'<' if place < 2 else '>'}{width}}}" for place, width in enumerate(widths))
     lines = [layout.format(*row) for row in cells]
     lines += [

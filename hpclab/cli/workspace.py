@@ -5,6 +5,7 @@ course into FOLDER and writes it where a JupyterLab that is not ours looks for i
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +31,22 @@ def first_view(notebook: str, *, path: str = "") -> dict[str, Any]:
 
 
 def write(folder: Path, view: dict[str, Any]) -> Path:
-    """Write `view` into `folder` as JupyterLab looks for it, unless the learner's own is there already and
-    can be read."""
+    """Write `view` into `folder` as JupyterLab looks for it, unless the learner's own is there, readable."""
     from jupyterlab_server.workspaces_handler import WORKSPACE_EXTENSION, slugify
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = folder / (slugify(NAME) + WORKSPACE_EXTENSION)
-    try:
-        theirs = json.loads(place.read_bytes())
-    except (FileNotFoundError, ValueError):
-        theirs = None
-    if not isinstance(theirs, dict):
-        writing.write_all({place: json.dumps(view).encode()}, place.parent)
+    with suppress(FileNotFoundError, ValueError):
+        if isinstance(json.loads(place.read_bytes()), dict):
+            return place
+    writing.write_all({place: json.dumps(view).encode()}, folder)
     return place
 
 
-def main(folder: str) -> None:
+if __name__ == "__main__":
     from jupyterlab.commands import get_workspaces_dir
 
-    lay_out(folder)
-    first = f"{folder}/{lessons()[0].path.name}"
-    print(write(Path(get_workspaces_dir()), first_view(first, path=folder)))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (course,) = sys.argv[1:]
+    lay_out(course)
+    first = f"{course}/{lessons()[0].path.name}"
+    print(write(Path(get_workspaces_dir()), first_view(first, path=course)))

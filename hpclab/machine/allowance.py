@@ -43,8 +43,10 @@ def cores(root: Path = Path("/")) -> Cores:
     allowed: list[tuple[float, str]] = [(logical, "")]
     if hasattr(os, "sched_getaffinity"):
         allowed.append((len(os.sched_getaffinity(0)), "the affinity mask of this process"))
-    quotas = filter(None, map(_cpu_quota, _cgroups("cpu", root)))
-    allowed += [(quota, "a container's CPU quota (cgroup)") for quota in quotas]
+    for folder in _cgroups("cpu", root):
+        first = " ".join(file_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        if quota := re.fullmatch(r"([1-9]\d*) ([1-9]\d*)", file_text(folder / "cpu.max") or first):
+            allowed.append((int(quota[1]) / int(quota[2]), "a container's CPU quota (cgroup)"))
     usable, reason = min(allowed + _granted("SLURM_CPUS_ON_NODE", 1, "CPU_LIMIT"), key=itemgetter(0))
     return Cores(float(usable), logical, reason)
 
@@ -57,7 +59,11 @@ def memory(root: Path = Path("/")) -> Memory:
     for folder in _cgroups("memory", root):
         if limit := _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes"):
             allowed.append((limit, "a container's memory limit (cgroup)"))
-            available = min(available, max(0.0, limit - _used(folder)))
+            used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
+            # The kernel gives the file cache back when memory is asked for.
+            cache = re.search(r"^(?:total_)?inactive_file (\d+)$", file_text(folder / "memory.stat"), re.M)
+            used = max(0.0, used - int(cache[1])) if cache else used
+            available = min(available, max(0.0, limit - used))
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         allowed.append((address_space, "ulimit -v"))
@@ -89,21 +95,6 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
             if not folder.is_dir():  # inside a container the path is the host's, the mount is already ours
                 folder = mount
             yield from (group for group in (folder, *folder.parents) if group.is_relative_to(mount))
-
-
-def _cpu_quota(folder: Path) -> float:
-    """Cores' worth of CPU time per second, 0 where unlimited."""
-    first = " ".join(file_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
-    words = (file_text(folder / "cpu.max") or first).split()
-    numbers = [int(word) for word in words if word.isdigit()]
-    return numbers[0] / numbers[1] if len(numbers) == 2 and numbers[1] else 0.0
-
-
-def _used(folder: Path) -> float:
-    """Bytes in use, without the file cache that the kernel gives back when memory is asked for."""
-    used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
-    cache = re.search(r"^(?:total_)?inactive_file (\d+)$", file_text(folder / "memory.stat"), re.MULTILINE)
-    return max(0.0, used - int(cache[1])) if cache else used
 
 
 def _granted(job: str, unit: float, hub: str) -> list[tuple[float, str]]:

@@ -34,10 +34,11 @@ class Entry:
     figures: dict[str, Figure]
 
     def value(self, field: str) -> float:
-        """The field in SI units; KeyError says which fields are known for this entry."""
+        """The field in SI units."""
         return self.figure(field).value
 
     def figure(self, field: str) -> Figure:
+        """The same with its source; KeyError says which fields are known for this entry."""
         if field not in self.figures:
             raise KeyError(f"{self.title} has no {field} in the catalogue, only {', '.join(self.figures)}.")
         return self.figures[field]

@@ -65,26 +65,24 @@ def type_of(path: str, mounts: Mapping[str, str]) -> str:
 
 
 def _describe(role: str, path: Path, mounts: Mapping[str, str]) -> FileSystem:
-    nothing = (str(path), 0, 0, False)
-    answer: list[tuple[str, int, int, bool]] = []
+    found: list[tuple[str, int, int, bool]] = []
 
     def ask() -> None:
-        try:
+        with contextlib.suppress(OSError):  # not there, or the working folder was deleted under us
             place = os.path.realpath(path)
             state = os.statvfs(place)
-        except OSError:  # not there, or the working folder was deleted under us
-            return answer.append(nothing)
-        writable = os.access(place, os.W_OK) and not state.f_flag & getattr(os, "ST_RDONLY", 1)
-        block = state.f_frsize
-        answer.append((place, state.f_blocks * block, state.f_bavail * block, writable))
+            writable = os.access(place, os.W_OK) and not state.f_flag & getattr(os, "ST_RDONLY", 1)
+            block = state.f_frsize
+            found.append((place, state.f_blocks * block, state.f_bavail * block, writable))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(_PATIENCE)
-    place, size, free, writable = answer[0] if answer else nothing
+    answered = not asking.is_alive()
+    place, size, free, writable = found[0] if found else (str(path), 0, 0, False)
     of = type_of(place, mounts)
     kind = "shared" if of in _SHARED else "memory" if of in _IN_MEMORY else "local" if of else "unknown"
-    return FileSystem(role, place, of or "unknown", kind, size, free, writable, bool(answer))
+    return FileSystem(role, place, of or "unknown", kind, size, free, writable, answered)
 
 
 def interfaces(root: Path = Path("/")) -> tuple[Interface, ...]:

@@ -93,7 +93,7 @@ def slurm(root: Path = Path("/")) -> SlurmHere:
     site = os.environ.get("HPCLAB_SLURM") != "local" and (
         "SLURM_CONF_SERVER" in os.environ
         or any((root / place / "slurm.conf").is_file() for place in _CONFIGURED_IN)
-        or (conf and not conf.startswith("# Written by hpclab"))
+        or bool(conf and not conf.startswith("# Written by hpclab"))
     )
     obstacle = checks.slurm_obstacle()
     return SlurmHere(

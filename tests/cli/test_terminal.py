@@ -1,5 +1,6 @@
 """In JupyterLab's terminals the course's programs are found, whatever a learner's profile does to PATH."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -16,15 +17,14 @@ PROFILES = {"bash": ".bash_profile", "sh": ".profile", "ksh": ".profile", "zsh":
 FISH = "set -gx MINE kept; set -gx PATH /usr/bin /bin\n"
 
 
-def said(words, ask=ASK, **environment):
+def said(words, **environment):
     process = PtyProcessUnicode.spawn(words, env={**os.environ, **environment}, dimensions=(24, 400))
-    process.write(ask)
+    process.write(ASK)
     text = ""
-    try:
+    with contextlib.suppress(EOFError):
         while True:
             text += process.read()
-    except EOFError:
-        process.close(force=True)
+    process.close(force=True)
     return text
 
 
@@ -39,8 +39,7 @@ def test_a_profile_that_sets_the_path_is_read_and_ours_comes_before(shell, tmp_p
         (tmp_path / PROFILES[shell]).write_text("export MINE=kept PATH=/usr/bin:/bin\n")
     monkeypatch.setenv("SHELL", shutil.which(shell))
     monkeypatch.delenv("ZDOTDIR", raising=False)
-    home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
-    text = said(terminal.command(), **home)
+    text = said(terminal.command(), HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path / ".config"))
     assert f"kept is {PROGRAMS / 'hpclab'} {PROGRAMS / 'python'}" in text.replace("\r\n", ""), text
 
 

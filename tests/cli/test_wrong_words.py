@@ -5,16 +5,13 @@ import pytest
 from hpclab.cli import main
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("", "hpclab: the following arguments are required: COMMAND; `hpclab --help` shows"),
-        ("no-such", "choose from 'lab', 'doctor', 'slurm', 'rehearse', 'progress', 'validate'"),
-        ("slurm start", "choose from 'up', 'down', 'status', 'logs', 'env'"),
-        ("slurm up 4", "hpclab slurm: there is no '4'; `hpclab slurm --help` shows what there is."),
-        ("slurm up --nodes", "hpclab slurm up: argument --nodes: expected one argument; `hpclab slurm up"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("words", "said"), [
+    ("", "hpclab: the following arguments are required: COMMAND; `hpclab --help` shows"),
+    ("no-such", "choose from 'lab', 'doctor', 'slurm', 'rehearse', 'progress', 'validate'"),
+    ("slurm start", "choose from 'up', 'down', 'status', 'logs', 'env'"),
+    ("slurm up 4", "hpclab slurm: there is no '4'; `hpclab slurm --help` shows what there is."),
+    ("slurm up --nodes", "hpclab slurm up: argument --nodes: expected one argument; `hpclab slurm up"),
+])  # fmt: skip
 def test_a_word_that_is_not_there(words, said, capsys):
     with pytest.raises(SystemExit) as left:
         main(words.split())

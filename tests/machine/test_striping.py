@@ -43,20 +43,17 @@ def ask(tmp_path, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize(
-    ("kind", "prints", "shown", "sets", "shows"),
-    [
-        ("lustre", "stripe_count:  -1 stripe_size:   4194304", "4 MiB, stripe count -1 (all)",
-         "lfs setstripe -c 4 -S 4M PLACE", "lfs getstripe -d PLACE"),
-        ("lustre", PROGRESSIVE, "16 MiB, stripe count 8",
-         "lfs setstripe -c 4 -S 4M PLACE", "lfs getstripe -d PLACE"),
-        ("beegfs", BEEGFS, "512 KiB, stripe count 4",
-         "beegfs-ctl --setpattern --numtargets=4 --chunksize=1m PLACE", "beegfs-ctl --getentryinfo PLACE"),
-        ("beegfs_nodev", f"{BEEGFS}; actual: 4".replace("512K", "1M"), "1 MiB, stripe count 4",
-         "beegfs entry set --num-targets=4 --chunk-size=1MiB PLACE", "beegfs entry info --retro PLACE"),
-        ("gpfs", GPFS, "8 MiB, stripe count -1 (all)", "mmlsattr -L PLACE", "mmlsfs fs1 -B"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("kind", "prints", "shown", "sets", "shows"), [
+    ("lustre", "stripe_count:  -1 stripe_size:   4194304", "4 MiB, stripe count -1 (all)",
+     "lfs setstripe -c 4 -S 4M PLACE", "lfs getstripe -d PLACE"),
+    ("lustre", PROGRESSIVE, "16 MiB, stripe count 8",
+     "lfs setstripe -c 4 -S 4M PLACE", "lfs getstripe -d PLACE"),
+    ("beegfs", BEEGFS, "512 KiB, stripe count 4",
+     "beegfs-ctl --setpattern --numtargets=4 --chunksize=1m PLACE", "beegfs-ctl --getentryinfo PLACE"),
+    ("beegfs_nodev", f"{BEEGFS}; actual: 4".replace("512K", "1M"), "1 MiB, stripe count 4",
+     "beegfs entry set --num-targets=4 --chunk-size=1MiB PLACE", "beegfs entry info --retro PLACE"),
+    ("gpfs", GPFS, "8 MiB, stripe count -1 (all)", "mmlsattr -L PLACE", "mmlsfs fs1 -B"),
+])  # fmt: skip
 def test_what_the_site_says(ask, tmp_path, kind, prints, shown, sets, shows):
     program, *arguments = shows.split()
     place, said = ask(kind, program, f"cat <<'END'\n{prints}\nEND")
@@ -66,16 +63,13 @@ def test_what_the_site_says(ask, tmp_path, kind, prints, shown, sets, shows):
     assert (tmp_path / "asked").read_text().strip() == asked
 
 
-@pytest.mark.parametrize(
-    ("program", "does", "says"),
-    [
-        ("other", "", "(No such file or directory): ask on a login node"),
-        ("lfs", 'sleep 600 & echo $! > "$3/pid"; wait', "did not answer within 2 s"),
-        ("lfs", "echo 'Permission denied' >&2; exit 13", "but: Permission denied"),
-        ("lfs", "exit 1", "but: nothing"),
-        ("lfs", "printf '\\377\\000 stripe_count: x'", "did not say"),
-    ],
-)
+@pytest.mark.parametrize(("program", "does", "says"), [
+    ("other", "", "(No such file or directory): ask on a login node"),
+    ("lfs", 'sleep 600 & echo $! > "$3/pid"; wait', "did not answer within 2 s"),
+    ("lfs", "echo 'Permission denied' >&2; exit 13", "but: Permission denied"),
+    ("lfs", "exit 1", "but: nothing"),
+    ("lfs", "printf '\\377\\000 stripe_count: x'", "did not say"),
+])  # fmt: skip
 def test_trouble_is_a_sentence(ask, program, does, says):
     place, said = ask("lustre", program, does, 2.0 if "sleep" in does else 60.0)
     assert says in said

@@ -1,9 +1,8 @@
 """A cluster of several hosts on this machine, with a Slurm that root runs for everybody, as a site has it.
 
-Each host is a set of namespaces: a network address, a name, processes and a /tmp of its own. All hosts see
-one file system in memory with the homes of their users. They live inside one more set of namespaces, whose
-first process reads our pipe: when whoever holds the site ends, however that comes about, the kernel ends
-everything within. So nothing is left behind, no file, address or user, and two sites never meet.
+Each host is a set of namespaces with a /tmp of its own; all see one file system in memory with their users'
+homes. They live inside one more set of namespaces, whose first process reads our pipe: when whoever holds the
+site ends, the kernel ends everything within. So nothing is left behind, and two sites never meet.
 """
 
 import os
@@ -39,12 +38,6 @@ MAIN = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 JOBQUEUE = "interface: eth0\nmemory: 1 GiB"
 
 
-def _system(file: str) -> str:
-    """The lines of root and of the daemons' own users, whom packages made."""
-    pattern = r"^[^:\n]+:[^:\n]*:(?:\d{1,3}|64\d{3}):.*\n"
-    return "".join(re.findall(pattern, Path(file).read_text(), re.MULTILINE))
-
-
 def _missing() -> str:
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return "only root on Linux can make hosts out of namespaces"
@@ -55,13 +48,11 @@ def _missing() -> str:
 
 
 class Site(AbstractContextManager):
-    """A host `login` and `hosts` compute hosts c1, c2 … of `cores` cores.
-
-    `settings` replaces keys of slurm.conf (None takes one out), `nodes` and `partitions` its lines on these;
-    `jobqueue` is the user's Dask configuration; `programs` go into a folder that comes first on everybody's
-    PATH; `prepare` is shell that root runs on every host, whose name is $1, before Slurm starts; `users`
-    have a home each and their name as password. With `conf`, `prepare` starts a Slurm of that slurm.conf.
-    """
+    """A host `login` and `hosts` compute hosts c1, c2 … of `cores` cores. `settings` replaces keys of
+    slurm.conf (None takes one out), `nodes` and `partitions` its lines on these; `jobqueue` is the user's
+    Dask configuration; `programs` go into a folder that comes first on everybody's PATH; `prepare` is shell
+    that root runs on every host, whose name is $1, before Slurm starts; `users` have a home each and their
+    name as password. With `conf`, `prepare` starts a Slurm of that slurm.conf."""
 
     def __init__(
         self, hosts: int = 2, cores: int = 2, *, settings: Mapping[str, str | None] | None = None,
@@ -146,12 +137,12 @@ class Site(AbstractContextManager):
         self.root(f"{mount}\n{self._covered(closed)}", "")
         settings = "".join(f"    {line}\n" for line in jobqueue.splitlines())
         names = "".join(f"10.77.0.{at} {name}\n" for at, name in enumerate(("login", *self.hosts), 1))
+        system = re.compile(r"^[^:\n]+:[^:\n]*:(?:\d{1,3}|64\d{3}):.*\n", re.MULTILINE)  # root and daemons
         files = {
-            "slurm.conf": conf,
-            "etc/hosts": f"127.0.0.1 localhost\n{names}",
-            "etc/passwd": _system("/etc/passwd"), "etc/group": _system("/etc/group"),
-            "etc/shadow": "root:*:1::::::\n",
-            **{f"bin/{name}": text for name, text in programs.items()},
+            "slurm.conf": conf, "etc/hosts": f"127.0.0.1 localhost\n{names}",
+            "etc/passwd": "".join(system.findall(Path("/etc/passwd").read_text())),
+            "etc/group": "".join(system.findall(Path("/etc/group").read_text())),
+            "etc/shadow": "root:*:1::::::\n", **{f"bin/{name}": text for name, text in programs.items()},
         }  # fmt: skip
         for name, uid in self.users.items():
             files["etc/passwd"] += f"{name}:x:{uid}:{uid}::{SHARED}/{name}:/bin/sh\n"

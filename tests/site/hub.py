@@ -16,22 +16,14 @@ from tests.site.conftest import ROOT, SHARED
 
 ADDRESS = "http://127.0.0.1:8000"
 SITE = """
-[slurm]
-partition = "main"
-[network]
-interface = "eth0"
-[hub]
-address = "10.77.0.1"
+slurm.partition = "main"
+network.interface = "eth0"
+hub.address = "10.77.0.1"
 """
 PROFILES = """
-[[hub.profile]]
-name = "One core"
-cores = 1
-memory = "1 GiB"
-[[hub.profile]]
-name = "Two cores"
-cores = 2
-memory = "2 GiB"
+hub.profile = [
+    {name = "One core", cores = 1, memory = "1 GiB"}, {name = "Two cores", cores = 2, memory = "2 GiB"},
+]
 """
 POOL = """
 from hpclab.cluster import Pool
@@ -216,8 +208,5 @@ def token(site, user):
 
 def processes(site, user):
     """What runs of a user on the hosts: host and command."""
-    found = []
-    for host in ("login", *site.hosts):
-        said = site.root(f"ps -o args= -u {user} || true", host)
-        found += [f"{host}: {line[:100]}" for line in said.splitlines() if line.strip()]
-    return found
+    said = {host: site.root(f"ps -o args= -u {user} || true", host) for host in ("login", *site.hosts)}
+    return [f"{host}: {line[:100]}" for host in said for line in said[host].splitlines() if line.strip()]

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.site.conftest import MAIN
+
 pytestmark = [pytest.mark.soak, pytest.mark.slurm, pytest.mark.timeout(900)]
 
 POOL = """
@@ -27,7 +29,6 @@ try:
 except (RuntimeError, ValueError, OSError) as error:
     print(json.dumps(str(error)))
 """
-MAIN = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 PYTHON = os.path.realpath(sys.prefix)
 
 
@@ -56,24 +57,19 @@ WORKS = {
     "sbatch slow": {"programs": slow("sbatch", 4)},
     "a slow prolog": {
         "programs": {"prolog": "#!/bin/sh\nsleep 8\n"},
-        "settings": {"Prolog": "/mnt/bin/prolog", "PrologFlags": "Alloc"},
-    },
+        "settings": {"Prolog": "/mnt/bin/prolog", "PrologFlags": "Alloc"}},
     "unlike nodes": {
         "nodes": "NodeName=c1 NodeAddr=10.77.0.2 CPUs=2 RealMemory=4000 Weight=9\n"
-        "NodeName=c2 NodeAddr=10.77.0.3 CPUs=1 RealMemory=700 Weight=1"
-    },
+        "NodeName=c2 NodeAddr=10.77.0.3 CPUs=1 RealMemory=700 Weight=1"},
     "nodes of other names": {
         "nodes": "NodeName=n1 NodeHostname=c1 NodeAddr=10.77.0.2 CPUs=2 RealMemory=4000\n"
-        "NodeName=n2 NodeHostname=c2 NodeAddr=10.77.0.3 CPUs=2 RealMemory=4000"
-    },
+        "NodeName=n2 NodeHostname=c2 NodeAddr=10.77.0.3 CPUs=2 RealMemory=4000"},
     "no names on the nodes": {
-        "prepare": "[ $1 = login ] || { echo > /tmp/hosts; mount --bind /tmp/hosts /etc/hosts; }"
-    },
+        "prepare": "[ $1 = login ] || { echo > /tmp/hosts; mount --bind /tmp/hosts /etc/hosts; }"},
     "interfaces of other names": {
         "jobqueue": "interface: lan1\nmemory: 1 GiB\nscheduler-options: {interface: eth0}",
-        "prepare": "[ $1 = login ] || { ip link set eth0 down; ip link set eth0 name lan1 up; }",
-    },
-}
+        "prepare": "[ $1 = login ] || { ip link set eth0 down; ip link set eth0 name lan1 up; }"},
+}  # fmt: skip
 SAYS = {
     "down": ({"partitions": MAIN.replace("=UP", "=DOWN")}, "PartitionDown: .*use another"),
     "drained": ({"partitions": MAIN.replace("=UP", "=DRAIN")}, "not available .*Name a partition"),
@@ -89,41 +85,31 @@ SAYS = {
     "no such interface": ({"jobqueue": "interface: ib0"}, "'ib0' is not a valid network interface"),
     "no commands": (
         {"prepare": "[ $1 != login ] || for each in sbatch squeue sinfo scontrol scancel; do\n"
-         "mount --bind /dev/null $(PATH=${PATH#*:} command -v $each); done"}, "commands are not here",
-    ),
+         "mount --bind /dev/null $(PATH=${PATH#*:} command -v $each); done"}, "commands are not here"),
     "no Python": (
-        {"prepare": f"[ $1 = login ] || mount -t tmpfs own {PYTHON}"}, "does not exist on the node",
-    ),
+        {"prepare": f"[ $1 = login ] || mount -t tmpfs own {PYTHON}"}, "does not exist on the node"),
     "homes of their own": (
-        {"prepare": "[ $1 = login ] || mount -t tmpfs -o mode=700,uid=61803 own /mnt/ada"}, "FAILED",
-    ),
+        {"prepare": "[ $1 = login ] || mount -t tmpfs -o mode=700,uid=61803 own /mnt/ada"}, "FAILED"),
     "a home to read only": (
-        {"prepare": "mount --bind /mnt/ada /mnt/ada; mount -o remount,ro,bind /mnt/ada"}, "HPCLAB_STATE_DIR",
-    ),
+        {"prepare": "mount --bind /mnt/ada /mnt/ada; mount -o remount,ro,bind /mnt/ada"}, "HPCLAB_STATE_DIR"),
     "no way back": (
         {"jobqueue": "memory: 1 GiB",
          "prepare": "[ $1 != login ] || { ip link add ext0 type bridge; ip link set ext0 up\n"
          "ip addr add 192.0.2.1/24 dev ext0; ip route add default via 192.0.2.254; }"},
-        r"192\.0\.2\.1.*(cannot|could not) reach .*interface",
-    ),
+        r"192\.0\.2\.1.*(cannot|could not) reach .*interface"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WORKS)
-def test_it_works(new_site, name):
-    with new_site(2, **WORKS[name]) as site:
-        told = json.loads(site.python(POOL % 90, timeout=300).splitlines()[-1])
-        assert told == ["2 nodes of this site's Slurm", [3, 2, 1], [2.0, 2.0]]
-        assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
-        assert list(site.path("ada/.hpclab").iterdir()) == []
-
-
-@pytest.mark.parametrize("name", SAYS)
-def test_what_is_in_the_way_is_said(new_site, name):
-    differences, words = SAYS[name]
+@pytest.mark.parametrize("name", [*WORKS, *SAYS])
+def test_a_pool_works_or_what_is_in_the_way_is_said(new_site, name):
+    differences, words = SAYS.get(name, (WORKS.get(name), ""))
     with new_site(2, **differences) as site:
-        told = json.loads(site.python(POOL % 35, timeout=300).splitlines()[-1])
-        assert isinstance(told, str)
-        assert "Traceback" not in told
-        assert re.search(words, told, re.DOTALL), told
+        told = json.loads(site.python(POOL % (35 if words else 90), timeout=300).splitlines()[-1])
         assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
+        if words:
+            assert isinstance(told, str)
+            assert "Traceback" not in told
+            assert re.search(words, told, re.DOTALL), told
+        else:
+            assert told == ["2 nodes of this site's Slurm", [3, 2, 1], [2.0, 2.0]]
+            assert list(site.path("ada/.hpclab").iterdir()) == []

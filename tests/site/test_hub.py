@@ -192,7 +192,7 @@ def test_a_course_update_reaches_a_learner_who_has_edited_and_loses_and_doubles_
         f"git clone -q --bare {SHARED}/made {SHARED}/course; chmod -R go+rX {SHARED}/course"
     )
     hub.end("KILL")
-    hub.start(hubs.SITE + f'course = "{COURSE}"\n' + hubs.PROFILES)
+    hub.start(hubs.SITE + f'hub.course = "{COURSE}"\n' + hubs.PROFILES)
     eve.log_in()
     eve.start()
     eve.lab()

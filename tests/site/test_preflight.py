@@ -1,7 +1,6 @@
-"""`hpclab doctor --site` on a real site: all is well, then ten faults, each named with its mend and no other.
+"""`hpclab doctor --site` on a real site: all is well, then faults, each named with its mend and no other.
 
-The faults are real but for what is not packaged here: small programs stand in for Apptainer, modules, an old
-Slurm and accounting, and the clock that is wrong is that of one host's Python.
+Small programs stand in for Apptainer, modules, an old Slurm and accounting; the wrong clock is one Python's.
 """
 
 import json
@@ -57,41 +56,32 @@ FAULTS = {
     "time over limit": ({"slurm.time": "02:00:00"}, (), "slurm.time", "2 h 0 min is more", "ask for no more"),
     "interface absent": (
         {"network.interface": "ib0"}, (), "network.interface",
-        "^this host, c1, c2: no interface ib0 .* but eth0", "ip -4 addr",
-    ),
+        "^this host, c1, c2: no interface ib0 .* but eth0", "ip -4 addr"),
     "no write to scratch": (
         {}, ("c2", f"{BIND}; mount -o remount,bind,ro /mnt/scratch", "umount /mnt/scratch"),
-        "paths.scratch", "^c2: Read-only file system$", "all nodes share",
-    ),
+        "paths.scratch", "^c2: Read-only file system$", "all nodes share"),
     "clock skew": ({}, ("c2", "touch /tmp/late", "rm /tmp/late"), "clocks", "^c2: 30.0 s ahead of", "chrony"),
     "missing module": (
         {"software.modules": ["course/1.0", "course/2.0"]}, (), "software.modules",
-        "^c1, c2: course/2.0: ERROR: Unable to locate", "module avail",
-    ),
+        "^c1, c2: course/2.0: ERROR: Unable to locate", "module avail"),
     "wrong image": (
         {}, ("login", "echo ELF > /mnt/course.sif", "echo SIF > /mnt/course.sif"), "software.image",
-        "^c1, c2: FATAL: image format", "apptainer must be on",
-    ),
+        "^c1, c2: FATAL: image format", "apptainer must be on"),
     "old Slurm": ({}, ("login", "touch /mnt/old", "rm /mnt/old"), "Slurm", "20.11.9 is too old", "21.08"),
     "firewall between nodes": (
         {}, ("c1", BETWEEN.format("add"), BETWEEN.format("del")), "between nodes",
-        "c1: no way to c2 at 10.77.0.3", "network.interface .*firewall",
-    ),
+        "c1: no way to c2 at 10.77.0.3", "network.interface .*firewall"),
     "no way back": (
         {}, ("c2", BACK.format("add"), BACK.format("del")), "nodes to this host", "^c2: ",
-        "network.interface .*firewall",
-    ),
+        "network.interface .*firewall"),
     "no jobs of jobs": (
         {}, ("c2", "mount --bind /bin/false $(PATH=${PATH#*:} command -v sbatch)",
              "umount $(PATH=${PATH#*:} command -v sbatch)"),
-        "sbatch on nodes", "^c2: ", "let nodes submit",
-    ),
+        "sbatch on nodes", "^c2: ", "let nodes submit"),
     "homes of their own": (
-        {}, ("c1 c2", *OWN), "home", "^c1, c2: it is not the folder that this host", "Have homes mounted",
-    ),
+        {}, ("c1 c2", *OWN), "home", "^c1, c2: it is not the folder that this host", "Have homes mounted"),
     "a home of one node's own": (
-        {"paths.scratch": ""}, ("c2", *OWN), "home", "than c1: nothing .* came back", "Have homes mounted",
-    ),
+        {"paths.scratch": ""}, ("c2", *OWN), "home", "than c1: nothing .* came back", "Have homes mounted"),
 }  # fmt: skip
 HIDING = ("wrong partition", "no account", "no way back", "homes of their own", "a home of one node's own")
 TOGETHER = [name for name in FAULTS if name not in HIDING]
