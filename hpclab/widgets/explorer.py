@@ -2,7 +2,7 @@
 
     class Serial(Explorer):
         def __init__(self):
-            share = control(FloatSlider, "Serial share s", value=0.05, max=1, step=0.005)
+            share = control(FloatSlider, "Serial share s", max=1)
             super().__init__([{"most": choose("Axes", [16, 64]), "serial": share}])
 
         def draw(self, ax, most):
@@ -134,9 +134,8 @@ class Explorer(widgets.VBox):
 
     def __init__(self, rows: Sequence[Row], *, under: Sequence[Row] = (), after: Sequence[Row] = ()) -> None:
         super().__init__()
-        self.controls = {
-            name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
-        }
+        named = [row for row in (*rows, *under) if isinstance(row, Mapping)]
+        self.controls = {name: one for row in named for name, one in row.items()}
         self._on_axes = "ax" in inspect.signature(self.draw).parameters
         self._held, self._drawing, self._heard = False, threading.RLock(), ("", "")
         self.shown: Any = None
@@ -180,8 +179,7 @@ class Explorer(widgets.VBox):
         self.redraw(aloud=True)
 
     def redraw(self, *, aloud: bool = False, anew: bool = False) -> None:
-        """Draw what the controls say now, from any thread; `aloud` reads out what is new, and `anew` forgets
-        what is kept, because the data have changed."""
+        """Draw what the controls say now, from any thread; read out what is new; `anew` where data changed."""
         if anew:
             self.forget()
         try:
@@ -191,7 +189,7 @@ class Explorer(widgets.VBox):
             self.fail(sentence_of(error, _CANNOT))
 
     def forget(self) -> None:
-        """Drop the pictures and the note that are kept: the data have changed."""
+        """Drop the pictures and the note that are kept."""
         self._stand.cache_clear()
         self._noted.cache_clear()
 
@@ -206,9 +204,8 @@ class Explorer(widgets.VBox):
         tag = "li" if len(rest) > 1 else "div"
         more = "".join(f"<{tag}>{escape(line)}</{tag}>" for line in rest)
         css = f"margin:0;padding-left:{'1.2em' if tag == 'li' else 0};color:{style.MUTED}"
-        self.note.value = f"<div>{escape(first)}</div>" * bool(first) + (
-            f'<ul style="{css}">{more}</ul>' * bool(more)
-        )
+        listed = f'<ul style="{css}">{more}</ul>' * bool(more)
+        self.note.value = f"<div>{escape(first)}</div>" * bool(first) + listed
 
     def announce(self, sentence: str) -> None:
         """Have `sentence` read out, unless it was the last one; say what matters, not every step."""
