@@ -179,7 +179,7 @@ class Explorer(widgets.VBox):
         self.redraw(aloud=True)
 
     def redraw(self, *, aloud: bool = False, anew: bool = False) -> None:
-        """Draw what the controls say now, from any thread; read out what is new; `anew` where data changed."""
+        """Draw what the controls say now, from any thread; `aloud` reads it out; `anew`: data changed."""
         if anew:
             self.forget()
         try:

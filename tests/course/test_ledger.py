@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -171,6 +172,8 @@ def test_a_solved_exercise_of_a_lesson_is_kept_with_its_best_score(mine, monkeyp
     _, rows, last = so_far.summary(ledger.read(mine))
     assert rows[0][4:] == ["1 of 2 solved", "BACKEND 4.5 %"]
     assert last.startswith("Next: PACK in lesson 00")
+    entries = [*ledger.read(mine), replace(ledger.read(mine)[0], lesson="05")]
+    assert " in lesson 05, " in so_far.summary(entries)[2]  # where the learner was last
 
 
 @pytest.mark.parametrize(("offs", "words"), [

@@ -1,5 +1,7 @@
 """A learner's all-reduce is held against the library's on real ranks, and timed beside it."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from hpclab import timing
@@ -33,6 +35,15 @@ def test_a_right_one_is_timed_and_a_wrong_one_is_named(pool):
     assert 0 < theirs < 10
     with pytest.raises(RankError, match="1 of 1001 sums are wrong; the first is element 1000"):
         race(pool, forgets_the_last, 1001)
+
+
+def test_the_learners_time_is_the_first_and_each_is_that_of_the_slowest_rank():
+    def took(*seconds):
+        return [[timing.Sample(wall, wall)] for wall in seconds]
+
+    ranks = [took(3.0, 1.0), took(2.0, 0.5)]
+    pool = SimpleNamespace(run=lambda *given: ranks)
+    assert race(pool, by_gathering, 8)[:2] == (3.0, 1.0)
 
 
 def test_algorithms_and_ways_are_measured_in_turns(pool):

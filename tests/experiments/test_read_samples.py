@@ -18,6 +18,7 @@ def test_all_is_measured_and_nothing_is_left(tmp_path, monkeypatch):
     spec = ReadSamples(workers=(0, 1), orders=("in order", "at random"), samples=40, length=16, repeats=1)
     found = spec.measure()
     assert {one.environment["cache"] for one in found} <= {"cold", "warm", "not known"}
+    assert {one.parameters["processes"] - one.parameters["workers"] for one in found} == {1}
     assert len({str(one.parameters) for one in select(found, "time")}) == 4 * 2 * 2 * 2
     monkeypatch.setattr(read_samples.loaders, "read", lambda *given, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):

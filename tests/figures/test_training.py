@@ -94,6 +94,9 @@ def test_whom_a_rank_talks_to_and_what_leaves_the_node():
     assert "data: 0, 8" in drawn
     assert drawn.count("stroke-dasharray") == 2
     assert "it is alone" in plans.placement(Plan(1), 8)
+    many = plans.placement(Plan(512, data=64, tensor=8), 8)  # whose ranks stand on more nodes than are drawn
+    assert "more nodes with ranks of its groups" in many
+    assert 0 < many.count("stroke-dasharray") < 63
 
 
 def test_nothing_to_draw_is_refused(ax):

@@ -4,12 +4,19 @@ import pytest
 
 from hpclab.models import memory
 from hpclab.models.plan import Plan
-from hpclab.models.transformer import Transformer
+from hpclab.models.transformer import BLOOM, LLAMA_2, MODELS, Transformer
 
 GPT3 = Transformer(96, 12288, 96, 2048, 51200, dropout=True)
 LLAMA = Transformer(
     32, 4096, 32, 8192, 128256, 8, 14336, gated=True, tied=False, positions=False, biases=False
 )
+
+
+@pytest.mark.parametrize(("billions", "model"), [
+    *((float(name.split()[-2]), model) for name, model in MODELS.items()), (6.74, LLAMA_2), (176.2, BLOOM),
+])  # fmt: skip
+def test_a_named_model_has_as_many_parameters_as_its_name_says(billions, model):
+    assert model.parameters / 1e9 == pytest.approx(billions, rel=0.03)
 
 
 def test_zero_shards_as_its_figure_1_says():

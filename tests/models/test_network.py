@@ -3,10 +3,14 @@
 import numpy
 import pytest
 
-from hpclab.models.network import Level, Link, Topology, with_slow_link
+from hpclab.models.network import Level, Link, Topology, framing, with_slow_link
 from hpclab.models.presets import PRESETS
 from hpclab.models.topologies import cluster, cube_mesh, dragonfly, single_node
 
+FRAMES = {  # bytes of data and of all that goes over the wire with it, by their specifications
+    "infiniband-hdr100": 2048 / 2074, "roce-50g": 1024 / 1106, "slingshot-11": 2048 / 2130,
+    "ethernet-100g": 1448 / 1538, "pcie3-x16": 1,
+}  # fmt: skip
 FAST, SLOW = Link("fast", 1e-6, 100e9), Link("slow", 4e-6, 10e9)
 NODE = single_node(FAST, 4)  # a switch gives each GPU its own port, and the latency once
 MESH = cube_mesh(Link("nvlink", 0, 150e9))
@@ -86,3 +90,8 @@ def test_a_rail_joins_the_same_place_in_every_node_also_where_nodes_are_not_full
             assert len(topology.route(0, rank)) == (4 if topology is shared and not same else 2)
     assert preset.alpha_beta(0, 7)[0] < preset.alpha_beta(0, 8)[0]  # still one node
     assert RAILS.links[RAILS.route(0, 7)[1]].bandwidth == SLOW.bandwidth  # a NIC each of four nodes, 4:1
+
+
+@pytest.mark.parametrize(("link", "share"), FRAMES.items())
+def test_headers_take_their_share_of_a_line_rate(link, share):
+    assert framing(link) == pytest.approx(share)
