@@ -70,10 +70,10 @@ def test_jobs_are_cancelled_until_none_is_left(dog, tmp_path):
         program.write_text(f"#!/bin/sh\n{body}\n")
         program.chmod(0o700)
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    cancel, kill = ["scancel", "-n", "hpclab-x"], ["scancel", "KILL"]
+    cancel, kill = ["scancel", "--name", "hpclab-x"], ["scancel", "KILL"]
     tell(dog, jobs=[cancel, kill], left=["squeue"], environment=path, exists="/")
     dog.stdin.close()
     assert dog.wait(60) == 0
     calls = [line for line in log.read_text().splitlines() if "KILL" not in line]
     assert len(calls) >= 3
-    assert set(calls) == {"-n hpclab-x"}
+    assert set(calls) == {"--name hpclab-x"}
