@@ -117,6 +117,6 @@ def test_a_circle_that_does_not_move_is_told(messages, words):
 def test_one_that_returned_while_others_wait_for_it_is_told(ranks):
     ranks[0].changed -= 6
     ranks[1].note("value", [{"wall": 1.0}])
-    assert deadlock(ranks).startswith("Rank 1 has returned without having ")
-    assert str(error := diagnosis.diagnose(ranks, 5.0)).startswith("Rank 1 returned without having ")
+    assert deadlock(ranks).startswith("Rank 1 has returned without ")
+    assert str(error := diagnosis.diagnose(ranks, 5.0)).startswith("Rank 1 returned without ")
     assert error.rank == 1

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from hpclab.cluster import slurm, slurm_commands
-from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError, submission
+from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError
 from hpclab.cluster.slurm import records as slurm_records
 
 
@@ -82,10 +82,13 @@ def of_a_site(tmp_path, monkeypatch):
     return conf
 
 
-def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, of_a_site):
+def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, of_a_site, monkeypatch):
     fake("sinfo", "echo 'sinfo: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
     with pytest.raises(SlurmError, match=r"site has a Slurm.*DOWN.*HPCLAB_SLURM=local"):
         slurm.connect(export=False)
+    monkeypatch.setenv("HPCLAB_SLURM", "Local")
+    with pytest.raises(ValueError, match="HPCLAB_SLURM must be \"local\" or not be set, not 'Local'"):
+        slurm.site_version()
 
 
 def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monkeypatch):
@@ -214,18 +217,18 @@ def test_variables_that_speak_before_the_script_are_named(fake, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said",
-    ["Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
-     "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
+    ("said", "number"),
+    [("Welcome to 2026\n* 7 nodes are down *\n12", 12), ("sbatch: lua: hello\n12;c\n", 12),
+     ("Submitted batch job 12 on cluster c", 12), ("12\r\n", 12), ("12\nBye.", 12), ("Welcome", None),
+     ("job 12 of 13", None), ("12 jobs", None)],
 )  # fmt: skip
-def test_the_jobs_number_among_a_sites_own_words(said):
-    assert submission.job_id(said) == 12
-
-
-@pytest.mark.parametrize("said", ["Welcome", "job 12 of 13", "12 jobs"])
-def test_a_job_without_a_number_is_told(fake, said):
-    with pytest.raises(SubmitError, match=r"no job's number .* may or may not be in the queue"):
-        fake("sbatch", f"echo '{said}'").submit("#!/bin/sh\n")
+def test_the_jobs_number_among_a_sites_own_words(fake, said, number):
+    client = fake("sbatch", f"cat <<'end'\n{said}\nend")
+    if number:
+        assert client.submit("#!/bin/sh\n") == number
+    else:
+        with pytest.raises(SubmitError, match=r"no job's number .* may or may not be in the queue"):
+            client.submit("#!/bin/sh\n")
 
 
 def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake):
@@ -234,12 +237,6 @@ def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake):
     with pytest.raises(SubmitError, match=r"Partitions here: gpu has 4 node\(s\) of 64 core\(s\)"):
         client.submit("#!/bin/sh\n")
     assert client.nodes() == []
-
-
-def test_what_is_no_choice_of_slurm_is_refused(monkeypatch):
-    monkeypatch.setenv("HPCLAB_SLURM", "Local")
-    with pytest.raises(ValueError, match="HPCLAB_SLURM must be \"local\" or not be set, not 'Local'"):
-        slurm.site_version()
 
 
 def test_accounting_and_gpus_as_sites_print_them():

@@ -153,4 +153,4 @@ def test_a_cell_run_twice_says_who_holds_the_nodes(local_slurm):
 
 def test_the_watchdog_does_not_wait_for_a_slurm_that_was_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(watchdog, "_call", lambda *_: pytest.fail("it asked a Slurm that is not there"))
-    watchdog.cancel_jobs("hpclab-gone", dict(os.environ) | {"SLURM_CONF": str(tmp_path / "slurm.conf")})
+    watchdog.cancel_jobs([["scancel"]], ["squeue"], {}, exists=str(tmp_path / "slurm.conf"))

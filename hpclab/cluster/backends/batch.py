@@ -124,12 +124,10 @@ class BatchNodes(Backend):
     def walltime(self) -> str | None:
         """As asked, else as the site or Dask says, and no longer than the partition allows."""
         seconds = self.request.walltime or self.settings.get("walltime")
-        if seconds is None:
-            return None
-        if self.request.walltime is None and not self.on_local_slurm:
+        if seconds and not self.request.walltime and not self.on_local_slurm:
             longest = self.batch.longest(self.request.partition or self.settings.get("queue"))
             seconds = min(seconds, longest or seconds)
-        return site_settings.clock(round(seconds))
+        return site_settings.clock(round(seconds)) if seconds else None
 
     def job_script(self) -> str:
         spec = next(iter(self.cluster.worker_spec.values()), self.cluster.new_spec)

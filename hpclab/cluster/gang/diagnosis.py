@@ -96,11 +96,13 @@ def diagnose(gang: Sequence[RankState], timeout: float) -> RankError:
     if not found:
         return _raised(*errors[0], progress)
     state, _, waiting, what = found
-    did = "has not" if state.value is None else "returned without having"
+    did = f"has not {'begun ' * (waiting is None)}{what}"
+    if state.value is not None:
+        did = f"returned without {'joining' if waiting is None else 'having'} {what}"
     others = "the others waited for" if waiting is None else "waited for it"
     more = progress if waiting is None else ""
     return RankError(
-        f"Rank {state.rank} {did} {what}, which {others} {limit}. All ranks were ended.{more}", state.rank
+        f"Rank {state.rank} {did}, which {others} {limit}. All ranks were ended.{more}", state.rank
     )
 
 
@@ -111,11 +113,12 @@ def news(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
     if (found := _late(gang)) and (waited := time.monotonic() - found[1]) > patience:
         state, _, waiting, what = found
         if state.value is not None:
-            told = f"Rank {state.rank} has returned without having {what}"
+            did = "joining" if waiting is None else "having"
+            told = f"Rank {state.rank} has returned without {did} {what}"
             yield -1, f"{told}, for which others have waited {waited:.1f} s."
         elif state.stopped is None:
             who = "the others have" if waiting is None else f"rank {waiting} has"
-            where = f"it, which has not {what}" if waiting is None else "a message of it"
+            where = f"it in {what}" if waiting is None else "a message of it"
             told = f"Rank {state.rank} is slow: {who} waited {waited:.1f} s for {where}."
             yield state.rank, f"{told} It is alive, so nothing is ended before the limit of {timeout:g} s."
     on = awaited_messages(gang)
@@ -141,7 +144,7 @@ def _late(gang: Sequence[RankState]) -> tuple[RankState, float, int | None, str]
         return gang[rank], gang[waiting].changed, waiting, f"{what} rank {waiting}"
     behind = min(gang, key=lambda state: state.collectives)
     ahead = [state.changed for state in gang if state.collectives > behind.collectives]
-    return (behind, max(ahead), None, f"begun collective {behind.collectives + 1}") if ahead else None
+    return (behind, max(ahead), None, f"collective {behind.collectives + 1}") if ahead else None
 
 
 def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:

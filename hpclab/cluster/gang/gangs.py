@@ -71,7 +71,7 @@ class Gangs:
         for address in addresses:
             self.used[address] = self.ready.pop(address)[0]
         try:
-            self._ask(addresses, relay.begin, environments, timeout, payload)
+            self._ask(addresses, relay.order, "run", environments, timeout, payload)
             self._watch(names, timeout)
             packed = self._ask(addresses, relay.fetch, limit=600.0)
             values = [tasks.unpack(packed[at]) for at in addresses]
@@ -91,7 +91,7 @@ class Gangs:
         if all(address in self.ready for address in addresses):
             return addresses
         self.ended = {at: status for at, status in self.ended.items() if at not in addresses}
-        self._ask(addresses, relay.wake)
+        self._ask(addresses, relay.order, "wake")
         limit = max(60.0, self.request.join_timeout)
 
         def ready() -> bool:
@@ -195,7 +195,7 @@ class Gangs:
 
     def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
-        self.ending = self.loop.start(self.loop.answers(addresses, relay.end, limit=SETTLE))
+        self.ending = self.loop.start(self.loop.answers(addresses, relay.order, "end", limit=SETTLE))
         if wait:
             self.settle()
             with self.activity.cleaning_up():

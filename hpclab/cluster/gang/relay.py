@@ -91,25 +91,16 @@ def _relay(worker: Worker) -> Relay:
     return worker.plugins[Relay.name]  # type: ignore[return-value]
 
 
-async def wake(dask_worker: Worker) -> None:
-    """Have an agent with a warm child; its "ready" follows as an event."""
-    await _relay(dask_worker).order("wake")
-
-
-async def begin(
-    environments: dict[str, dict[str, str]], timeout: float, payload: bytes, dask_worker: Worker
-) -> None:
-    """Start this worker's rank; `environments` by worker address."""
-    await _relay(dask_worker).order("run", environments[dask_worker.address], timeout, payload)
-
-
-async def end(dask_worker: Worker) -> None:
-    """End this worker's rank, whatever it does; with an agent that is stopped and cannot end it itself."""
+async def order(word: str, *rest: Any, dask_worker: Worker) -> None:
+    """Order of this worker's agent "wake", "run" (the rank's environment by worker address, the time limit,
+    function and arguments) or "end"; an agent that is stopped cannot end its rank, and is ended with it."""
     relay = _relay(dask_worker)
-    if relay.agent is not None and is_stopped(relay.agent.pid):
-        relay.agent.kill()  # its rank ends with it (processes.die_with_parent)
+    if word == "run":
+        rest = (rest[0][dask_worker.address], *rest[1:])
+    if word == "end" and relay.agent is not None and is_stopped(relay.agent.pid):
+        relay.agent.kill()
     else:
-        await relay.order("end")
+        await relay.order(word, *rest)
 
 
 async def fetch(dask_worker: Worker) -> bytes:
