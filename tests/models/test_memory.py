@@ -4,12 +4,10 @@ import pytest
 
 from hpclab.models import memory
 from hpclab.models.plan import Plan
-from hpclab.models.transformer import Transformer
+from hpclab.models.transformer import MODELS, Transformer
 
 GPT3 = Transformer(96, 12288, 96, 2048, 51200, dropout=True)
-LLAMA = Transformer(
-    32, 4096, 32, 8192, 128256, 8, 14336, gated=True, tied=False, positions=False, biases=False
-)
+LLAMA = MODELS["Llama 3, 8 B"]
 
 
 def test_zero_shards_as_its_figure_1_says():
