@@ -55,9 +55,8 @@ class Roof:
 
 @dataclass(frozen=True, repr=False)
 class Device:
-    """Rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold` are peaks, `reached`
-    what was measured. The machine in front of you has no `sold` ones. `cache_bandwidth` is that of the last
-    cache, `latency` that of memory; 0 is unknown, and then not modelled."""
+    """Rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold` are peaks,
+    `reached` what was measured. 0 is unknown, and then not modelled."""
 
     title: str
     origin: Origin
@@ -65,8 +64,8 @@ class Device:
     sold: Mapping[str, float] = field(default_factory=dict)
     reached_bandwidth: float = 0.0
     reached: Mapping[str, float] = field(default_factory=dict)
-    cache_bandwidth: float = 0.0
-    latency: float = 0.0
+    cache_bandwidth: float = 0.0  # of the last cache
+    latency: float = 0.0  # of memory
     launch_overhead: float = 0.0
     multiprocessors: int = 0
     compute_capability: str = ""

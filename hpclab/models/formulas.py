@@ -1,9 +1,8 @@
 """What a collective costs, in one line each, where messages do not meet on links.
 
 Every rank has one port that sends and one that receives; a message of m bytes between any two takes move(m),
-which is alpha + m beta on a plain link. Thakur, Rabenseifner & Gropp, "Optimization of Collective
-Communication Operations in MPICH", IJHPCA 19 (2005); where ranks are no power of two, as the schedules in
-`hpclab.schedules` do it. Notice alpha's factor and beta's: log p against p, and log p against about 2.
+which is alpha + m beta on a plain link. Thakur, Rabenseifner & Gropp, IJHPCA 19 (2005); where ranks are no
+power of two, as `hpclab.schedules` do it.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,7 @@
 """The kernels of a transformer's layer, of the embedding before the first and of the logits after the last.
 
-A rank's micro-batch goes through a layer as some forty kernels, and each is one of three: a matrix product
-(`matmul.py`), a fused attention, or something element-wise that takes as long as its bytes. What to notice:
-half of the kernels are no products, and together they have a fifth of the time. Counts of bytes:
+A layer is some forty kernels, each a matrix product (`matmul.py`), a fused attention, or something
+element-wise that takes as long as its bytes. Counts of bytes:
 Korthikanti et al., Reducing Activation Recomputation, MLSys 2023, section 4, for the same operations. Numbers
 have two bytes, gradients that are added up four.
 """
@@ -164,13 +163,6 @@ def elementwise(work: Work) -> Both:
         forward += [heads]
         backward += [heads, heads]
     return [work.moved(size) for size in forward], [work.moved(size) for size in backward]
-
-
-def recomputed(forward: Kernels, plan: Plan) -> Kernels:
-    """The kernels of the forward pass that run once more before the backward one."""
-    if plan.recompute == "selective":  # attention, which a fused kernel computes again anyway
-        return [] if plan.fused_attention else [one for one in forward if one.part == "attention"]
-    return forward if plan.recompute == "full" else []
 
 
 def waited(kernels: Kernels, work: Work, collectives: int = 0, seconds: float = 0.0) -> float:

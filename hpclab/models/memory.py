@@ -1,8 +1,7 @@
 """What a rank's memory holds at the peak of a training step, each term a line of arithmetic.
 
-What to notice: parameters, gradients and optimizer states do not depend on the batch, and sharding divides
-them; activations grow with tokens and only tensor, sequence and context parallelism or recomputation shrinks
-them; logits are as wide as the vocabulary, and on the last stage often are the peak.
+Parameters, gradients and optimizer states do not depend on the batch, and sharding divides them; activations
+grow with tokens and only tensor, sequence and context parallelism or recomputation shrinks them.
 """
 
 from dataclasses import astuple, dataclass, replace
@@ -27,14 +26,13 @@ plausible 1.0 to 1.3."""
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one rank, by kind. `buffers`: whole layers for a moment, what the allocator has beyond what is
-    stored, and what is outside of it."""
+    """Bytes on one rank, by kind."""
 
     parameters: float
     gradients: float
     optimizer: float
     activations: float
-    buffers: float
+    buffers: float  # whole layers for a moment, what the allocator has beyond its tensors, what is outside it
 
     @property
     def total(self) -> float:
@@ -129,9 +127,7 @@ def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
     For GPT-3's layer with dropout, in 16 bits and without parallelism, s·b·h·(34 + 5·a·s/h) (Korthikanti et
     al., equation 1): 4 the norms' inputs, 4 those of attention and MLP, 6 query, key and value, 2 attention's
     output, 16 inside the MLP, 2 dropout's masks; 5·a·s/h are softmax, its dropout's mask and output.
-    Tensor parallelism splits what is inside attention and MLP (equation 2), sequence parallelism the rest
-    (equation 4). With "half" all but the layer's input, attention's output, and every second product is made
-    again.
+    Tensor parallelism splits what is inside attention and MLP (equation 2), sequence parallelism the rest.
     """
     h, f, size, tokens = model.hidden, model.feed_forward, element(plan), plan.tokens(model)
     if recompute == "full":
@@ -147,10 +143,7 @@ def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
 
 
 def kept(model: Transformer, plan: Plan, stage: int) -> float:
-    """Bytes kept for the backward passes under way.
-
-    A stage of a pipeline keeps what it sent on, too, and the last one its logits.
-    """
+    """Bytes kept for the backward passes under way; also what a stage sent on, and the last one's logits."""
     held = model.layers / plan.pipeline * layer_activations(model, plan, plan.recompute)
     sent = plan.chunks * stream(model, plan)
     if stage == plan.pipeline - 1:
@@ -164,10 +157,9 @@ def worked_on(model: Transformer, plan: Plan, stage: int) -> tuple[float, float]
     The backward pass of a layer: what is made again of it, the gradients of its output and inside its MLP;
     its parameters and the next one's, its gradients and their float32 copy that is reduced. And the loss, on
     the last stage, with the inputs of the last norm and of the output layer, and of the logits in float32
-    their log-softmax and two gradients (torch's `loss_parallel` over tensor-parallel ranks takes one copy
-    more). With sequence parallelism the stream is gathered for the product under way, and so is its gradient.
-    A pipeline with ZeRO 3 keeps its whole stage between micro-batches, with gradients in float32 (as
-    torchtitan does).
+    their log-softmax and two gradients (torch's `loss_parallel` takes one copy more). With sequence
+    parallelism the stream and its gradient are gathered for the product under way. A pipeline with ZeRO 3
+    keeps its whole stage between micro-batches, with gradients in float32 (as torchtitan does).
     """
     weight, gradient, _ = BYTES.get(plan.precision, MIXED)
     weight = weight if plan.shards("parameters") else 0

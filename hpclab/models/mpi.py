@@ -34,21 +34,16 @@ class Host:
 
 @dataclass(frozen=True)
 class Fabric:
-    """Two processes: `latency` of the smallest message in seconds, `bandwidth` of data in bytes/s.
+    """Processes that are all as far from each other, in seconds and bytes/s."""
 
-    `ranks` processes take part in a collective, all as far from each other. `call`: seconds that a core
-    spends on each message besides posting it, and up to INJECT bytes `staging` more. `gap`: seconds between
-    two messages on the wire. `shared`: no card between them, a core copies.
-    """
-
-    latency: float
-    bandwidth: float
-    ranks: int = 2
+    latency: float  # of the smallest message
+    bandwidth: float  # of data
+    ranks: int = 2  # that take part in a collective
     host: Host = Host()
-    call: float = 0.0
-    gap: float = Host.gap
-    staging: float = 0.0
-    shared: bool = False
+    call: float = 0.0  # that a core spends on each message besides posting it
+    gap: float = Host.gap  # between two messages on the wire
+    staging: float = 0.0  # more of `call`, up to INJECT bytes
+    shared: bool = False  # no card between them, a core copies
 
     def wire(self, size: float) -> float:
         """Seconds for the bytes themselves; what lies in a core's cache is copied faster."""

@@ -30,19 +30,16 @@ Way = tuple[float, float]
 
 @dataclass(frozen=True)
 class Job:
-    """`gpus` on `nodes`, as many on each; `network` and its bytes/s out of each node where there are several.
-
-    `host` is what the program that calls adds to each call, in seconds; `nvls` False as NCCL_NVLS_ENABLE=0.
-    """
+    """`gpus` on `nodes`, as many on each, and what joins them."""
 
     nvlink: NVLink
     gpus: int
     nodes: int = 1
-    network: Network | None = None
-    network_bandwidth: float = 0.0
-    node_gpus: int = 8
-    host: float = 0.0
-    nvls: bool = True
+    network: Network | None = None  # where there are several nodes
+    network_bandwidth: float = 0.0  # bytes/s out of each
+    node_gpus: int = 8  # that there are in a node
+    host: float = 0.0  # seconds that the calling program adds to each call
+    nvls: bool = True  # False as NCCL_NVLS_ENABLE=0
 
     @property
     def per_node(self) -> int:

@@ -33,11 +33,8 @@ class Link:
 
     @classmethod
     def named(cls, name: str) -> Link:
-        """A link of the catalogue ("nvlink4", "infiniband-ndr"), with its sources there.
-
-        Its bandwidth is the measured one where the catalogue has it, else what it is sold as less its
-        headers; its latency is 0 where the catalogue has none. ValueError lists the names there are.
-        """
+        """A link of the catalogue ("nvlink4", "infiniband-ndr"): its bandwidth is the measured one where that
+        is known, else what it is sold as less its headers; its latency is 0 where the catalogue has none."""
         entry = catalogue.entry("link", name)
         value = {key: figure.value for key, figure in entry.figures.items()}
         bandwidth = value.get("measured_bandwidth") or value["bandwidth"] * framing(name)
@@ -47,10 +44,8 @@ class Link:
 def framing(name: str) -> float:
     """The share of a link's line rate that is data in packets of the usual size; 1 where none is known.
 
-    InfiniBand: 2,048 bytes of data and 26 of headers (LRH 8, BTH 12, ICRC 4, VCRC 2; InfiniBand Architecture
-    Specification 1.3, chapters 5 and 7). RoCE v2 in Ethernet frames of 1,500 bytes: 1,024 and 82 (preamble
-    and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16; annex A17); Slingshot as much beside 2,048. TCP:
-    1,448 and 90.
+    Headers of InfiniBand: LRH 8, BTH 12, ICRC 4, VCRC 2 (InfiniBand Architecture Specification 1.3, chapters
+    5 and 7); of RoCE v2: preamble and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16 (annex A17).
     """
     packets = {"infiniband": (2048, 26), "roce": (1024, 82), "slingshot": (2048, 82), "ethernet": (1448, 90)}
     data, headers = packets.get(name.partition("-")[0], (1, 0))
@@ -59,20 +54,17 @@ def framing(name: str) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """Where two ranks can meet: those with the same number in `group`, shape (ranks,).
+    """Where two ranks can meet; arrays by rank, of links' numbers for each hop in the order it is crossed.
 
-    `out` and `into` hold, for each hop in the order it is crossed, the number of the link that each rank
-    leaves and is reached over when it meets another here. Where the way also depends on the pair (the wires
-    of a mesh, the global links of a dragonfly), `across[group, part of source, part of target]` is the link
-    between, -1 if these two cannot meet here after all; `part` has shape (ranks,). `latency` is that of the
-    switches passed, in seconds.
+    Where the way also depends on the pair (the wires of a mesh, the global links of a dragonfly),
+    `across[group, part of source, part of target]` is the link between, -1 if these two cannot meet here.
     """
 
     name: str
-    group: Numbers
-    out: Sequence[Numbers]
-    into: Sequence[Numbers]
-    latency: float = 0.0
+    group: Numbers  # ranks with the same one meet here
+    out: Sequence[Numbers]  # what each leaves over
+    into: Sequence[Numbers]  # and is reached over
+    latency: float = 0.0  # of the switches passed, in seconds
     part: Numbers | None = None
     across: Numbers | None = None
 
@@ -92,11 +84,8 @@ class Topology:
     place: Any = None
 
     def ways(self, source: Numbers, target: Numbers) -> tuple[Numbers, Numbers]:
-        """The links from each of `source` to each of `target`, and the numbers of the levels where they meet.
-
-        Shapes (pairs, hops), in the order they are crossed, -1 where there are fewer, and (pairs,). From a
-        rank to itself there are none, and the level is -1.
-        """
+        """The links from each of `source` to each of `target`, in the order they are crossed, -1 where there
+        are fewer, shape (pairs, hops); and the numbers of the levels where they meet, -1 in a rank itself."""
         hops = max(len(level.out) + len(level.into) + 1 for level in self.levels)
         way, met = numpy.full((len(source), hops), -1, "i4"), numpy.full(len(source), -1)
         for number, level in enumerate(self.levels):
@@ -123,7 +112,7 @@ class Topology:
         """What a message of `size` bytes pays on its way, alone: (name, seconds of latency, seconds to pass).
 
         The latencies add up; of the times to pass only the longest counts, because the message streams
-        through all links at once. Here is where TCP's copies and the way over host memory are seen.
+        through all links at once.
         """
         size = checks.number("size", size, 0, 2**60, "bytes")
         links = [self.links[number] for number in self.route(source, target)]

@@ -45,11 +45,8 @@ class Messages:
 
 
 def send(backward: float, ready: Sequence[float], seconds: Sequence[float], overlap: bool = True) -> Messages:
-    """The messages of a backward pass of `backward` seconds, one after the other on one wire.
-
-    Message i takes ``seconds[i]`` and can begin at ``ready[i]`` of the pass (0 to 1); without `overlap` none
-    begins before the pass has ended.
-    """
+    """The messages of a backward pass of `backward` seconds, one after the other on one wire; each can begin
+    at its `ready` share of the pass, or without `overlap` once the pass has ended."""
     begins, ends = list[float](), [0.0]
     for share, length in zip(ready, seconds, strict=True):
         begins.append(max(ends[-1], backward * (share if overlap else 1.0)))
@@ -58,11 +55,8 @@ def send(backward: float, ready: Sequence[float], seconds: Sequence[float], over
 
 
 def buckets(sizes: Sequence[int], work: Sequence[float], limit: float) -> tuple[list[int], list[float]]:
-    """(bytes of each bucket, share of the backward pass after which it is ready).
-
-    `sizes` are the gradients' bytes and `work` the computing before each is there, in any unit, both in the
-    order in which they become ready.
-    """
+    """(bytes of each bucket, share of the backward pass after which it is ready); `sizes` are the gradients'
+    bytes and `work` the computing before each, in any unit, both in the order they become ready."""
     done = numpy.array([*accumulate(work)])
     done = done / done[-1] if len(done) and done[-1] else numpy.ones(len(done))
     places = group(sizes, limit)

@@ -36,8 +36,7 @@ def simulate(
     """Every step as soon as its rank is free and what it needs has arrived.
 
     `forward` and `backward` are seconds for a micro-batch on a stage, one number or one for each stage,
-    `message` those from one rank to the next, in which the sender computes on. No message waits for another,
-    which holds as long as it takes less than a step.
+    `message` those from one rank to the next, in which the sender computes on. No message waits for another.
     """
     steps = pipeline.steps
     try:

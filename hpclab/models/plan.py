@@ -15,12 +15,11 @@ PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number th
 
 
 class ZeroStage(NamedTuple):
-    """What each of the data-parallel ranks holds its part of only, and the collectives that this takes, in a
-    backward pass of every micro-batch and once a step."""
+    """What each of the replicas holds its part of only, and the collectives that this takes."""
 
     sharded: tuple[str, ...] = ()
-    each_pass: tuple[str, ...] = ()
-    once: tuple[str, ...] = ()
+    each_pass: tuple[str, ...] = ()  # of every micro-batch, backward
+    once: tuple[str, ...] = ()  # a step
 
 
 ZERO = (
@@ -40,7 +39,7 @@ class Plan:
     and `pipeline`, whose stages are cut into `chunks` each (1: 1F1B, more: interleaved). `zero` is a stage of
     ZERO. `sequence_parallel`: norms and dropouts are split over the tensor-parallel ranks, too.
     `fused_attention`: scores are never written to memory (FlashAttention). `overlap`: gradients are reduced,
-    and sharded parameters fetched, while other layers compute. ValueError for what does not fit together.
+    and sharded parameters fetched, while other layers compute.
     """
 
     batch: int
@@ -100,10 +99,7 @@ class Plan:
         return what in ZERO[self.zero].sharded
 
     def groups(self, rank: int = 0) -> dict[str, range]:
-        """The ranks that work together with `rank` along each of AXES, itself among them.
-
-        Ranks fill nodes one after the other, and along the innermost axis neighbours are r and r + 1.
-        """
+        """The ranks that work together with `rank` along each of AXES, itself among them."""
         found, stride = {}, 1
         for axis in AXES:
             whole = stride * getattr(self, axis)
@@ -114,10 +110,9 @@ class Plan:
 
     def refuse_unless_it_fits(self, model: Transformer) -> None:
         """ValueError where `model` cannot be split so."""
-        for what, whole, name, part in (
-            ("layers", model.layers, "pipeline × chunks", self.pipeline * self.chunks),
-            ("heads", model.heads, "tensor", self.tensor),
-            ("sequence", model.sequence, "context", self.context),
-        ):
-            if whole % part:
+        stages = self.pipeline * self.chunks
+        parts = (("layers", "pipeline × chunks", stages), ("heads", "tensor", self.tensor),
+                 ("sequence", "context", self.context))  # fmt: skip
+        for what, name, part in parts:
+            if (whole := getattr(model, what)) % part:
                 raise ValueError(f"{name} = {part} does not divide the model's {whole} {what}.")

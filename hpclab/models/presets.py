@@ -64,8 +64,7 @@ PRESETS: dict[str, Preset] = {
         lambda ranks: cluster(-(-ranks // 4), 4, "pcie4-x16", "infiniband-hdr100", 1),
     ),
     "hdr100": _flat("1 rank a node: InfiniBand HDR100", "infiniband-hdr100"),
-    # Largely onload: a core of the host runs the protocol. A message's measured time holds that; what the
-    # core could have done meanwhile is in no model here.
+    # A core of the host runs the protocol: a message's measured time holds that.
     "omni-path": _flat("1 rank a node: Omni-Path 100", "omni-path-100"),
     "roce-100g": _flat("1 rank a node: RoCE 100 Gb/s", "roce-100g"),
     "tcp-100g": _flat("1 rank a node: TCP on 100 Gb/s", "ethernet-100g", "tcp"),

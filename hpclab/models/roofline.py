@@ -20,11 +20,9 @@ from hpclab.units import format_bytes, format_flops, format_seconds
 BOUNDS = ("memory", "cache", "compute", "latency", "launch")
 
 TURNAROUND = 1.8
-"""Memory latencies that pass from a thread's start to its end when it loads once, works and stores: it is
-also created, computes an address and drains. Together with the exponent in `predict` it is fitted to the
-streaming kernels of Ernst's gpu-stream over the latencies of gpu-latency (te42kyfo/gpu-benches
-@1c36d509ee71): V100, both A100, H100 PCIe and H200, occupancy 3 to 100 %, 105 points, 7 % off on
-average."""
+"""Memory latencies that pass from a thread's start to its end when it loads once, works and stores. Together
+with the exponent in `predict` it is fitted to Ernst's gpu-stream over gpu-latency (te42kyfo/gpu-benches
+@1c36d509ee71): V100, both A100, H100 PCIe and H200, 105 points, 7 % off on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +109,7 @@ def predict(
 
     time = launch overhead + max(flops / rate, bytes / bandwidth, cache bytes / cache bandwidth). With
     `launch`, on an NVIDIA GPU, Little's law limits the bandwidth to bytes in flight over the time they are
-    under way. Where it meets the roof both are softened, 1/b³ = 1/roof³ + 1/little³, because requests do not
-    arrive evenly (see TURNAROUND). A grid with fewer blocks than multiprocessors leaves units idle.
+    under way; where it meets the roof, 1/b³ = 1/roof³ + 1/little³, because requests do not arrive evenly.
     """
     checks.instance("work", work, Work)
     if launch is not None:

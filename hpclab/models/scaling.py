@@ -82,8 +82,7 @@ def fit(
     """Fit `law` to the points (`n`, `speed`), 1-D and of one length, every repeat a point.
 
     `speed` is anything proportional to speed: 1/seconds, items per second, a speedup. Returns NoCurve where
-    the distinct n, of which one must be 1, are fewer than the law's parameters plus two. ValueError on bad
-    points.
+    the distinct n, of which one must be 1, are fewer than the law's parameters plus two.
     """
     if law not in (Amdahl, Gustafson, USL):
         raise ValueError(f"law must be Amdahl, Gustafson or USL, not {checks.shown(law)}.")

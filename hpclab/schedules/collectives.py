@@ -70,9 +70,8 @@ def collective(
 ) -> Schedule:
     """The messages of collective `name` by `algorithm` (a pair of the table ALGORITHMS) on `ranks` ranks.
 
-    `elements` is n, the size the field quotes (see Schedule); it need not be a multiple of `ranks`, and may
-    be 0. `ranks_per_node` is for the hierarchical algorithms, which need it, and ignored by the others.
-    ValueError for a pair that does not exist, and for a number that makes no sense.
+    `elements` (see Schedule) need not be a multiple of `ranks`. `ranks_per_node` is for the hierarchical
+    algorithms, which need it, and ignored by the others.
     """
     known = ALGORITHMS[checks.choice("name", name, COLLECTIVES)]
     make = known[checks.choice(f"The algorithm of {name}", algorithm, known)]

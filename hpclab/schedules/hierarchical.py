@@ -55,14 +55,9 @@ def all_gather(shape: Shape) -> Messages:
     return _gather(shape, shape.bounds[:-1], shape.blocks)
 
 
-def _by_rail(shape: Shape) -> tuple[Counts, Counts]:
-    """Blocks of an all-reduce, in an order that makes each rail one stretch: their starts and sizes."""
-    order = numpy.argsort(numpy.arange(shape.ranks) % shape.ranks_per_node, kind="stable")
-    place = numpy.argsort(order)
-    return shape.bounds[place], shape.blocks[place]
-
-
 def all_reduce(shape: Shape) -> Messages:
     """Reduce-scatter inside nodes, a ring all-reduce between nodes on each rail, all-gather inside nodes."""
-    gather = _gather(shape, *_by_rail(shape))
+    by_rail = numpy.argsort(numpy.arange(shape.ranks) % shape.ranks_per_node, kind="stable")
+    place = numpy.argsort(by_rail)  # an order of blocks that makes each rail one stretch
+    gather = _gather(shape, shape.bounds[place], shape.blocks[place])
     return concatenate(backwards(gather), gather)

@@ -56,17 +56,13 @@ class Pipeline:
 
     @cached_property
     def messages(self) -> NDArray[numpy.int64]:
-        """The places in `steps` of the step that sends and of the one that waits for it, shape (n, 2):
-        neighbouring stages lie on different ranks."""
+        """The places in `steps` of the step that sends and of the one that waits for it, shape (n, 2)."""
         taking = numpy.flatnonzero(self.needs >= 0)
         return numpy.stack([self.needs[taking], taking], axis=1)
 
     @cached_property
     def slots(self) -> list[NDArray[numpy.int64]]:
-        """The steps that run at once if all took equally long, slot by slot, as places in `steps`.
-
-        Each needs only what an earlier slot computed. ValueError where steps wait for each other for ever.
-        """
+        """The steps that run at once if all took equally long, slot by slot, as places in `steps`."""
         found, done = list[NDArray[numpy.int64]](), numpy.zeros(len(self.steps) + 1, bool)
         done[-1] = True  # what needs nothing has place -1
         following, end = self.bounds[:-1].copy(), self.bounds[1:]
@@ -81,17 +77,14 @@ class Pipeline:
 
     @cached_property
     def in_flight(self) -> NDArray[numpy.int64]:
-        """How many forwards of each rank wait for their backward at the most: so many activations are held,
-        each of one stage and so of 1 / chunks of the rank's layers."""
+        """How many forwards of each rank wait for their backward at the most; each holds the activations of
+        1 / chunks of the rank's layers."""
         waiting = numpy.cumsum(1 - 2 * self.steps["kind"])  # 0 where a rank begins
         return numpy.maximum.reduceat(waiting, self.bounds[:-1])
 
 
 def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipeline:
-    """The schedule `name`, one of NAMES. ValueError for counts that it does not take.
-
-    An order is how many backwards of its rank come before a forward: k - `ahead` before forward k.
-    """
+    """The schedule `name`, one of NAMES: k - `ahead` backwards of its rank come before forward k."""
     checks.choice("A pipeline's schedule", name, NAMES)
     checks.integer("ranks", ranks, 1, 4096)
     checks.integer("micro_batches", micro_batches, 1, 2**16)

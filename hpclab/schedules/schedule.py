@@ -17,24 +17,23 @@ Counts = NDArray[numpy.int64]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The messages of one collective on `ranks` ranks: rows of MESSAGE, sorted by `step`.
+    """The messages of one collective.
 
-    Offsets and sizes count elements of each rank's work buffer, which holds `buffer` elements; `elements` is
-    n, the size that the field quotes for the collective (nccl-tests' count: the whole vector of an
-    all-reduce, the gathered vector of an all-gather, what one rank sends altogether in an all-to-all).
-    Order is by data: a rank begins its messages of step s when those of its own earlier steps are done, and
-    within a step all it sends is read before anything that arrives is written; `reduce` adds what arrives to
-    what is there, else it overwrites. A message to its own source is a local copy. Rows of one step from one
-    rank to one other are pieces of a single message: they travel together and cost one latency. Rank 0 is the
-    root of a broadcast and of a reduction.
+    A rank begins its messages of step s when those of its own earlier steps are done, and within a step all
+    it sends is read before anything that arrives is written; `reduce` adds what arrives to what is there,
+    else it overwrites. A message to its own source is a local copy. Rows of one step from one rank to one
+    other are pieces of a single message, which costs one latency. Rank 0 is the root.
     """
 
     collective: str
     algorithm: str
     ranks: int
-    elements: int
-    buffer: int
-    messages: NDArray[Any]
+    elements: (
+        int  # n, the size that the field quotes (nccl-tests' count: the whole or gathered vector, or what
+    )
+    # one rank sends altogether in an all-to-all)
+    buffer: int  # elements of a rank's work buffer, in which offsets and sizes count
+    messages: NDArray[Any]  # rows of MESSAGE, sorted by step
 
     @property
     def steps(self) -> int:

@@ -19,8 +19,8 @@ def test_lost_is_what_a_simulation_loses():
     assert lost(1e9, 1, 1) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("wrong", [0, math.nan, math.inf, "1", None])
-def test_bad_numbers_get_a_sentence(refused, wrong):
-    refused(lambda: lost(wrong, 1, 1))
-    refused(lambda: lost(1, wrong, 1))
-    refused(lambda: lost(1, 1, wrong))
+def test_bad_numbers_get_a_sentence(refused):
+    for wrong in (0, math.nan, "1"):
+        refused(lambda wrong=wrong: lost(wrong, 1, 1))
+        refused(lambda wrong=wrong: lost(1, wrong, 1))
+        refused(lambda wrong=wrong: lost(1, 1, wrong))

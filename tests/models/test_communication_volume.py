@@ -25,27 +25,19 @@ def test_volumes_of_a_large_model_on_1024_gpus():
     assert formula("context", gpt3, 1024)["send_recv"] == pytest.approx(96 * (3 * 1024 - 2) * pair)
     assert total["pipeline"] == 2 * 2048 * 12288 * 2
     assert formula("data", gpt3, 8, sequences=64) == formula("data", gpt3, 8)
-    assert (
-        formula("tensor", gpt3, 8, sequences=64)["all_reduce"]
-        == 64 * formula("tensor", gpt3, 8)["all_reduce"]
-    )
+    many, one = (formula("tensor", gpt3, 8, sequences=count)["all_reduce"] for count in (64, 1))
+    assert many == 64 * one
     grouped = Transformer(layers=96, hidden=12288, heads=96, sequence=2048, vocabulary=51200, kv_heads=8)
     assert formula("context", grouped, 8)["send_recv"] * 12 == formula("context", gpt3, 8)["send_recv"]
 
 
 def test_what_a_rank_sends_takes_as_long_as_the_collectives_it_is_sent_by():
     """A collective is timed by its own size, not by the bytes on a link."""
-    model, job = (
-        Transformer(layers=8, hidden=4096, heads=32, sequence=2048, vocabulary=32000),
-        named("dgx-h100").job(8),
-    )
-    size, stream = 2 * model.parameters, 2 * 2048 * 4096
-    assert seconds(formula("data", model, 8), job) == pytest.approx(
-        nccl.predict("all_reduce", size, job).seconds
-    )
-    one = nccl.predict("all_reduce", 32 * stream, job).seconds
-    assert seconds(formula("tensor", model, 8), job) == pytest.approx(one)
-    assert seconds(formula("pipeline", model, 8), job) == nccl.predict("send_recv", 2 * stream, job).seconds
+    model, job = Transformer(8, 4096, 32, 2048, 32000), named("dgx-h100").job(8)
+    for how, what, size in (("data", "all_reduce", 2 * model.parameters),
+                            ("pipeline", "send_recv", 2 * 2 * 2048 * 4096)):  # fmt: skip
+        expected = nccl.predict(what, size, job).seconds
+        assert seconds(formula(how, model, 8), job) == pytest.approx(expected)
 
 
 def test_another_parallelism_is_refused(refused):

@@ -14,45 +14,33 @@ def request(addresses, itemsize=4, space="global", kind="load", lanes=None):
     return Request(0, (0, 0, 0), 0, 1, space, kind, "a", itemsize, lanes, addresses, ((0,),) * len(addresses))
 
 
-@pytest.mark.parametrize(
-    ("addresses", "itemsize", "in_sectors", "in_lines"),
-    [
-        (4 * LANE, 4, 4, 1),  # aligned: bytes 0 to 127, one line of four sectors
-        (4 * LANE + 4, 4, 5, 2),  # misaligned by one item: 4 to 131, the last in sector 4 of line 1
-        (0 * LANE, 4, 1, 1),  # broadcast: one sector for all
-        (4 * (LANE // 4), 4, 1, 1),  # eight items, each wanted by four lanes: 32 bytes
-        (8 * LANE, 4, 8, 2),  # stride 2: every other item of 256 bytes
-        (128 * LANE, 4, 32, 32),  # stride 32: one line a lane
-        (numpy.array([124]), 8, 2, 2),  # and of two lines
-    ],
-)
+@pytest.mark.parametrize(("addresses", "itemsize", "in_sectors", "in_lines"), [
+    (4 * LANE, 4, 4, 1),  # aligned: bytes 0 to 127, one line of four sectors
+    (4 * LANE + 4, 4, 5, 2),  # misaligned by one item: 4 to 131, the last in sector 4 of line 1
+    (0 * LANE, 4, 1, 1),  # broadcast: one sector for all
+    (8 * LANE, 4, 8, 2),  # stride 2: every other item of 256 bytes
+    (128 * LANE, 4, 32, 32),  # stride 32: one line a lane
+    (numpy.array([124]), 8, 2, 2),  # and of two lines
+])  # fmt: skip
 def test_sectors_and_lines_of_global_memory(addresses, itemsize, in_sectors, in_lines):
     assert len(sectors(addresses, itemsize)) == in_sectors
     assert len(sectors(addresses, itemsize, LINE)) == in_lines
 
 
-@pytest.mark.parametrize(
-    ("words", "itemsize", "turns", "conflicts"),
-    [
-        (LANE, 4, 1, 0),  # a bank for each lane
-        (LANE * 2, 4, 2, 1),  # words 0 and 32 share bank 0: two lanes a bank, 16 banks idle
-        (LANE * 32, 4, 32, 31),  # the column of a tile 32 wide: all in bank 0
-        (LANE * 33, 4, 1, 0),  # padded to 33: back to a bank each
-        (LANE * 0, 4, 1, 0),  # the same word for all is handed round
-        (LANE * 2, 8, 2, 0),  # 8-byte items: half a warp at a time, 16 x 2 words on 32 banks
-        (LANE * 4, 8, 4, 2),  # every other one: in each half, lanes 0 and 8 share banks 0 and 1
-        (LANE[:8] * 2, 8, 1, 0),  # eight lanes are within one half: one pass is enough
-    ],
-)
-def test_passes_over_the_banks(words, itemsize, turns, conflicts):
-    asked = request(4 * words, itemsize, "shared")
+@pytest.mark.parametrize(("words", "itemsize", "lanes", "turns", "conflicts"), [
+    (LANE, 4, None, 1, 0),  # a bank for each lane
+    (LANE * 2, 4, None, 2, 1),  # words 0 and 32 share bank 0: two lanes a bank, 16 banks idle
+    (LANE * 32, 4, None, 32, 31),  # the column of a tile 32 wide: all in bank 0
+    (LANE * 33, 4, None, 1, 0),  # padded to 33: back to a bank each
+    (LANE * 0, 4, None, 1, 0),  # the same word for all is handed round
+    (LANE * 2, 8, None, 2, 0),  # 8-byte items: half a warp at a time, 16 x 2 words on 32 banks
+    (LANE * 4, 8, None, 4, 2),  # every other one: in each half, lanes 0 and 8 share banks 0 and 1
+    (LANE[:2] * 2, 8, (0, 1), 1, 0),  # within one half: one pass is enough
+    (LANE[:2] * 2, 8, (0, 16), 2, 0),  # both halves are served apart: no pass could be spared
+])  # fmt: skip
+def test_passes_over_the_banks(words, itemsize, lanes, turns, conflicts):
+    asked = request(4 * words, itemsize, "shared", lanes=lanes)
     assert (asked.passes, asked.bank_conflicts) == (turns, conflicts)
-
-
-def test_lanes_of_both_halves_are_served_apart():
-    assert request([0, 8], 8, "shared", lanes=(0, 1)).passes == 1
-    apart = request([0, 8], 8, "shared", lanes=(0, 16))
-    assert (apart.passes, apart.bank_conflicts) == (2, 0)  # no pass could be spared
 
 
 def test_a_request_knows_what_it_could_have_cost():

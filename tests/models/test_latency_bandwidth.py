@@ -27,10 +27,9 @@ def test_exact_points():
 
 
 def test_wild_repeats_hardly_count():
-    for seed in range(10):
-        line = fit(SIZES, points(seed))
-        assert line.latency == pytest.approx(LATENCY, rel=0.25)
-        assert line.bandwidth == pytest.approx(BANDWIDTH, rel=0.25)
+    lines = [fit(SIZES, points(seed)) for seed in range(10)]
+    assert [line.latency for line in lines] == pytest.approx([LATENCY] * 10, rel=0.25)
+    assert [line.bandwidth for line in lines] == pytest.approx([BANDWIDTH] * 10, rel=0.25)
 
 
 @pytest.mark.slow

@@ -7,9 +7,7 @@ from hpclab.models.plan import Plan
 from hpclab.models.transformer import BLOOM, LLAMA_2, MODELS, Transformer
 
 GPT3 = Transformer(96, 12288, 96, 2048, 51200, dropout=True)
-LLAMA = Transformer(
-    32, 4096, 32, 8192, 128256, 8, 14336, gated=True, tied=False, positions=False, biases=False
-)
+LLAMA = MODELS["Llama 3, 8 B"]
 
 
 @pytest.mark.parametrize(("billions", "model"), [

@@ -15,6 +15,9 @@ def test_both_ways_cost_the_core_twice_and_the_wire_once():
     for size, factor in ((1, 2), (2.0**30, 1)):
         both, one = (predict(what, size, busy).seconds for what in ("both_ways", "stream"))
         assert both == pytest.approx(factor * one)
+    assert FABRIC.core(640) - FABRIC.core(0) == pytest.approx(640 / (2 * Host.copy))
+    aware = over("roce-50g", rate=6.25e9, gpu_aware=True)
+    assert aware.one_way(8) - FABRIC.one_way(8) == pytest.approx(2 * Host.query)  # at both ends
 
 
 def test_the_kernels_tcp_has_its_latency_and_its_copying_core():
@@ -32,9 +35,3 @@ def test_a_collective_takes_the_fastest_way():
     assert predict("all_to_all", 2**28, many).how == "pairwise"
     with pytest.raises(ValueError, match="'gossip' is no collective"):
         predict("gossip", 8, many)
-
-
-def test_what_a_core_copies_and_asks_costs_it_time():
-    assert FABRIC.core(640) - FABRIC.core(0) == pytest.approx(640 / (2 * Host.copy))
-    aware = over("roce-50g", rate=6.25e9, gpu_aware=True)
-    assert aware.one_way(8) - FABRIC.one_way(8) == pytest.approx(2 * Host.query)  # at both ends

@@ -42,12 +42,9 @@ def test_the_way_between_two_ranks(topology, source, target, links, latency):
     assert topology.alpha_beta(source, target)[0] == pytest.approx(latency, abs=1e-12)
 
 
-def test_bandwidths_where_links_are_parts_of_others():
+def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
     assert MESH.alpha_beta(0, 3)[1] == pytest.approx(1 / 50e9)  # two of six
     assert HALF.links[HALF.route(0, 3)[1]].bandwidth == SLOW.bandwidth  # two NICs, half of them up
-
-
-def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
     node = with_slow_link(NODE, 0, 1, 5)
     assert node.alpha_beta(0, 1)[1] == node.alpha_beta(0, 2)[1] == pytest.approx(5 / 100e9)
     assert node.alpha_beta(1, 0)[1] == pytest.approx(1 / 100e9)

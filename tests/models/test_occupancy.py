@@ -8,26 +8,23 @@ from hpclab.models.occupancy import occupancy
 KIB = 1024
 
 
-@pytest.mark.parametrize(
-    ("capability", "threads", "registers", "shared", "blocks", "share", "limit"),
-    [
-        # CUDA C++ Best Practices Guide, "Calculating Occupancy": 75 % with 12 blocks, and 63 % with 4.
-        # 37 × 32 = 1,184 → 1,280 a warp; 16,384 a partition / 1,280 = 12 warps, × 4 = 48; 48 / 4 = 12 blocks.
-        ("7.0", 128, 37, 0, 12, 0.75, "registers"),
-        # 320 threads are 10 warps: 48 // 10 = 4 blocks, 40 of 64 warps. Plain division would say 5.
-        ("7.0", 320, 37, 0, 4, 0.625, "registers"),
-        # CUDA Programming Guide, compute capability 10.0: 32 blocks of 32 threads, 1,024 of 2,048 threads.
-        ("10.0", 32, 32, 0, 32, 0.5, "blocks"),
-        # Boehm, "How to Optimize a CUDA Matmul Kernel", A6000: 48 // 32 = 1 block by warps and by registers.
-        ("8.6", 1024, 37, 8 * KIB, 1, 2 / 3, "warps"),
-        # 40 KiB + 1 = 41; 164 // 41 = 4. One byte more: 41 KiB + 128 B; 164 // 41.125 = 3.
-        ("8.0", 256, 32, 40 * KIB, 4, 0.5, "shared memory"),
-        ("8.0", 256, 32, 40 * KIB + 1, 3, 24 / 64, "shared memory"),
-        # 32 registers × 32 = 1,024: 16 warps a partition, 64 in all; 33 → 1,056 → 1,280: 12, 48 in all.
-        ("9.0", 256, 32, 0, 8, 1.0, "registers"),
-        ("9.0", 256, 33, 0, 6, 0.75, "registers"),
-    ],
-)
+@pytest.mark.parametrize(("capability", "threads", "registers", "shared", "blocks", "share", "limit"), [
+    # CUDA C++ Best Practices Guide, "Calculating Occupancy": 75 % with 12 blocks, and 63 % with 4.
+    # 37 × 32 = 1,184 → 1,280 a warp; 16,384 a partition / 1,280 = 12 warps, × 4 = 48; 48 / 4 = 12 blocks.
+    ("7.0", 128, 37, 0, 12, 0.75, "registers"),
+    # 320 threads are 10 warps: 48 // 10 = 4 blocks, 40 of 64 warps. Plain division would say 5.
+    ("7.0", 320, 37, 0, 4, 0.625, "registers"),
+    # CUDA Programming Guide, compute capability 10.0: 32 blocks of 32 threads, 1,024 of 2,048 threads.
+    ("10.0", 32, 32, 0, 32, 0.5, "blocks"),
+    # Boehm, "How to Optimize a CUDA Matmul Kernel", A6000: 48 // 32 = 1 block by warps and by registers.
+    ("8.6", 1024, 37, 8 * KIB, 1, 2 / 3, "warps"),
+    # 40 KiB + 1 = 41; 164 // 41 = 4. One byte more: 41 KiB + 128 B; 164 // 41.125 = 3.
+    ("8.0", 256, 32, 40 * KIB, 4, 0.5, "shared memory"),
+    ("8.0", 256, 32, 40 * KIB + 1, 3, 24 / 64, "shared memory"),
+    # 32 registers × 32 = 1,024: 16 warps a partition, 64 in all; 33 → 1,056 → 1,280: 12, 48 in all.
+    ("9.0", 256, 32, 0, 8, 1.0, "registers"),
+    ("9.0", 256, 33, 0, 6, 0.75, "registers"),
+])  # fmt: skip
 def test_hand_worked_and_published(capability, threads, registers, shared, blocks, share, limit):
     found = occupancy(capability, threads, registers, shared)
     assert found.blocks == blocks

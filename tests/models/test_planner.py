@@ -25,6 +25,10 @@ def test_plans_use_all_gpus_fit_and_come_fastest_first():
     for one in found[::10]:
         assert one.memory.total <= memory.usable(cluster.memory)
         assert one.step.seconds == training_step.predict(GPT3, one.plan, cluster).seconds
+    chunked = [one.plan for one in found if one.plan.chunks > 1]
+    assert not any(plan.micro_batches % plan.pipeline for plan in chunked)
+    assert any(plan.micro_batches > plan.pipeline for plan in chunked)
+    assert any(one.plan.micro_batches % one.plan.pipeline for one in found if one.plan.chunks == 1)
 
 
 def test_nothing_is_sharded_or_made_again_that_fits_without():
@@ -46,11 +50,3 @@ def test_nothing_is_sharded_or_made_again_that_fits_without():
 ])  # fmt: skip
 def test_a_refusal_is_one_clause(plan, why):
     assert re.search(why, planner.refusal(GPT3, plan, named("dgx-a100")))
-
-
-def test_chunks_take_micro_batches_in_multiples_of_the_stages_and_one_chunk_any_number():
-    found = [one.plan for one in planner.plans(GPT3, named("dgx-a100"), gpus=1024, batch=1536)]
-    chunked = [plan for plan in found if plan.chunks > 1]
-    assert not any(plan.micro_batches % plan.pipeline for plan in chunked)
-    assert any(plan.micro_batches > plan.pipeline for plan in chunked)
-    assert any(plan.micro_batches % plan.pipeline for plan in found if plan.chunks == 1)

@@ -96,7 +96,7 @@ def test_where_ring_and_tree_cross():
     assert crossover(ring, ring) is None
 
 
-def test_what_does_not_fit_is_refused():
+def test_what_does_not_fit_is_refused_and_nothing_takes_no_time():
     with pytest.raises(ValueError, match="only 2"):
         simulate(made((0, 0, 1, 10)), single_node(LINK, 2))
     assert simulate(made(), single_node(LINK, 8)).time == 0

@@ -10,9 +10,11 @@ from tests.models.makespans import makespans
 TIMES = {1: (8.0, 8.1, 9.9), 2: (4.0, 4.1, 4.2), 4: (2.0, 2.1, 2.2)}
 
 
-def test_the_median_is_of_times_and_not_of_speeds():
+def test_the_median_is_of_times_and_not_of_speeds_and_weak_scaling_counts_the_work_that_grew():
     points = speedups(makespans({1: (1.0, 2.0), 2: (1.0,)}))
     assert typical(points, "nodes") == {1: pytest.approx(1), 2: pytest.approx(1.5)}
+    points = speedups(makespans({1: (8.0,), 4: (8.8,)}, along="threads", scaling="weak"), "threads")
+    assert typical(points, "threads")[4] == pytest.approx(4 * 8 / 8.8)
 
 
 def test_every_repeat_is_over_the_median_of_its_own_origin():
@@ -23,11 +25,6 @@ def test_every_repeat_is_over_the_median_of_its_own_origin():
         mine = [p.value for p in points if p.origin == origin and p.parameters["nodes"] == 2]
         assert mine == pytest.approx([8.1 / t for t in TIMES[2]])
     assert {p.quantity for p in points} == {"speedup"}
-
-
-def test_weak_scaling_counts_the_work_that_grew():
-    points = speedups(makespans({1: (8.0,), 4: (8.8,)}, along="threads", scaling="weak"), "threads")
-    assert typical(points, "threads")[4] == pytest.approx(4 * 8 / 8.8)
 
 
 def test_parts_and_other_quantities_and_runs_without_one_give_none():

@@ -13,29 +13,25 @@ FEW = (Server(100e6, operations=2),) * 4
 STRIPED = Reading(2, 16, 1e8, stripes=4, stripe_size=25_000_000)
 
 
-@pytest.mark.parametrize(
-    ("bound", "seconds", "store", "reading"),
-    [
-        # 8 · 15 · 100 MB over 4 · 100 MB/s; with 15 files the clients begin on different servers
-        ("servers", 30, Store(FOUR), Reading(8, 15, 1e8)),
-        ("servers", 17, Store(FOUR), Reading(4, 17, 1e8)),  # each client on a server of its own
-        ("servers", 16, Store(FOUR), Reading(1, 16, 1e8)),  # one reader, one server at a time
-        ("servers", 4, Store(FOUR), Reading(1, 16, 1e8, streams=4)),
-        ("servers", 8, Store(FOUR), STRIPED),
-        ("servers", 1e4, Store((Server(1e9),) * 100), Reading(1000, 10_000, 1e8)),  # too many to be run
-        ("clients' links", 32, Store(FOUR, link=50e6), STRIPED),
-        ("a slow server", 32, Store(SLOW), STRIPED),
-        ("a slow server", 12 + 4 * 4, Store(SLOW), Reading(1, 16, 1e8)),  # 4 files at a quarter
-        ("metadata", 32, Store(FOUR, metadata=1), Reading(2, 16, 0)),
-        ("metadata", 5, Store(FOUR, metadata=1), Reading(4, 1, 1e8)),  # the last open, and its file
-        ("latency", 32, Store(FOUR, latency=2), Reading(8, 16, 0)),
-        ("latency", 3 * 3600, Store((Server(1e15),), latency=3600), Reading(2, 3, 1)),  # however short beside
-        # its own turn: an open, the latency and one server's 100 MB/s
-        ("latency", 16 * (0.5 + 3 + 1), Store(FOUR, metadata=2, latency=3), Reading(1, 16, 1e8)),
-        ("server operations", 4, Store(FEW), Reading(4, 8, 1, streams=8)),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("bound", "seconds", "store", "reading"), [
+    # 8 · 15 · 100 MB over 4 · 100 MB/s; with 15 files the clients begin on different servers
+    ("servers", 30, Store(FOUR), Reading(8, 15, 1e8)),
+    ("servers", 17, Store(FOUR), Reading(4, 17, 1e8)),  # each client on a server of its own
+    ("servers", 16, Store(FOUR), Reading(1, 16, 1e8)),  # one reader, one server at a time
+    ("servers", 4, Store(FOUR), Reading(1, 16, 1e8, streams=4)),
+    ("servers", 8, Store(FOUR), STRIPED),
+    ("servers", 1e4, Store((Server(1e9),) * 100), Reading(1000, 10_000, 1e8)),  # too many to be run
+    ("clients' links", 32, Store(FOUR, link=50e6), STRIPED),
+    ("a slow server", 32, Store(SLOW), STRIPED),
+    ("a slow server", 12 + 4 * 4, Store(SLOW), Reading(1, 16, 1e8)),  # 4 files at a quarter
+    ("metadata", 32, Store(FOUR, metadata=1), Reading(2, 16, 0)),
+    ("metadata", 5, Store(FOUR, metadata=1), Reading(4, 1, 1e8)),  # the last open, and its file
+    ("latency", 32, Store(FOUR, latency=2), Reading(8, 16, 0)),
+    ("latency", 3 * 3600, Store((Server(1e15),), latency=3600), Reading(2, 3, 1)),  # however short beside
+    # its own turn: an open, the latency and one server's 100 MB/s
+    ("latency", 16 * (0.5 + 3 + 1), Store(FOUR, metadata=2, latency=3), Reading(1, 16, 1e8)),
+    ("server operations", 4, Store(FEW), Reading(4, 8, 1, streams=8)),
+], ids=str)  # fmt: skip
 def test_hand_worked(bound, seconds, store, reading):
     found = predict(store, reading)
     assert found.bound == bound
