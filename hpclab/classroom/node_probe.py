@@ -22,7 +22,7 @@ SKEW = 2.0  # seconds that clocks may differ
 
 
 def printable_line(text: str) -> str:
-    """The same in one line of bounded length, without signs that a terminal obeys."""
+    """`text` in one line of at most 300 characters, without control characters."""
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))[:300]
 
 

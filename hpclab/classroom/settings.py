@@ -162,7 +162,7 @@ def read(path: str | Path | None = None) -> Site:
 
 
 def found() -> Site:
-    """The same, or settings that say nothing where there are none."""
+    """The settings of this site, or empty ones where there is no file."""
     try:
         return read()
     except FileNotFoundError:

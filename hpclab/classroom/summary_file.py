@@ -51,7 +51,7 @@ def signed(entries: Sequence[ledger.Entry], folder: Path, name: str = "") -> byt
     kept = [{part: getattr(entry, part) for part in _TOLD} for entry in told]
     body = {"name": _word(name), "made": made, "entries": kept}
     key = _key(folder / KEY)
-    public, signature = key.public_key().public_bytes_raw(), key.sign(_text(body))
+    public, signature = key.public_key().public_bytes_raw(), key.sign(_signed_bytes(body))
     return json.dumps({"summary": body, "key": public.hex(), "signature": signature.hex()}, indent=1).encode()
 
 
@@ -60,7 +60,7 @@ def read(content: bytes) -> Summary:
     try:
         file = json.loads(content)
         body, key, signature = file["summary"], bytes.fromhex(file["key"]), bytes.fromhex(file["signature"])
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, _text(body))
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, _signed_bytes(body))
         datetime.fromisoformat(body["made"])
         entries = {}
         for told in body["entries"]:  # checked as those of the ledger are
@@ -129,7 +129,7 @@ def _word(text: object) -> str:
     return word
 
 
-def _text(body: Any) -> bytes:
+def _signed_bytes(body: Any) -> bytes:
     """The one text that is signed, however the file is laid out."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 

@@ -82,7 +82,7 @@ def sentence(error: Exception) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The same as it stands in a sentence."""
+    """The error's text without its number, to put inside a message: "FILE: reason" for an OSError."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -143,7 +143,7 @@ class Nodes:
         self.activity.until(joined, limit, late, roster.wait, starved)
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these nodes whose process or job has ended, each with how."""
+        """How the process or job of each of these nodes ended, for those where it has."""
         if not (names := list(names)):
             return {}
         late = f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs."

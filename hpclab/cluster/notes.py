@@ -19,7 +19,7 @@ _FOLDER = "pools"
 
 @dataclass(frozen=True)
 class Dashboard:
-    """It listens on the loopback `port` and shows itself to a request whose cookie `cookie` is `key`."""
+    """A pool's dashboard: its loopback `port`, and the cookie (name and value) that a request must carry."""
 
     port: int
     key: str = field(repr=False)

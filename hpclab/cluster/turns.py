@@ -52,7 +52,7 @@ def holders(notes: Notes) -> str:
 
 
 def _waits_for_nodes(job: Job, before: float) -> bool:
-    """Whether a job that is no pool's has waited for nodes since `before`."""
+    """Whether this job, not one of a pool, has been pending for nodes since `before` (Unix time)."""
     pending = job.state == "PENDING" and job.reason in ("Resources", "Priority")
     return pending and not job.name.startswith("hpclab-") and (job.submitted or before) <= before
 

@@ -31,9 +31,9 @@ _AWAKE = 1.0  # more than this from one check to the next, and this process was 
 
 
 def use_monotonic_clock() -> None:
-    """Dask's event loop that calls this, its messages and heartbeats go by a clock that nobody can set.
+    """Make the Dask event loop that calls this time its messages and heartbeats by the monotonic clock.
 
-    By the wall clock they would wait out the hours by which somebody sets it back. Call it before any is due.
+    If somebody sets the wall clock back by hours, they would wait as long. Call it before any is due.
     """
     IOLoop.current().time = time.monotonic  # type: ignore[method-assign]
     distributed.batched.time = lambda: IOLoop.current().time()

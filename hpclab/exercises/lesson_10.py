@@ -128,7 +128,7 @@ PLAN = Exercise("10", "175B on 512 GPUs", judges.by_facts(
 TOKENS, DAYS, SITE = 366e9, 118, "a100-omni-path"
 """BLOOM's training: tokens and days (Luccioni et al., 2022), and nodes of 8 A100 with 4 Omni-Path cards."""
 THEIRS = {"data": 8, "tensor": 4, "pipeline": 12, "chunks": 1, "micro_batch": 2, "recompute": "full"}
-"""Its plan (BigScience Workshop, 2022), 2,048 sequences a step."""
+"""BLOOM's plan (BigScience Workshop, 2022), 2,048 sequences a step."""
 
 
 def _trained(answer: object) -> SimpleNamespace:

@@ -77,7 +77,7 @@ class KernelLadder(Experiment):
         return replace(device, reached_bandwidth=best)
 
     def predict(self, machine: Device, *, sectors: Mapping[str, float] | None = None) -> Results:
-        """The same three quantities of each step on the device `machine`, modelled, with the bound as
+        """Time, bandwidth and FLOP/s of each step on the device `machine`, modelled, with the bound as
         `component`. `sectors` are bytes through the last cache for each byte that the problem of "ladder,
         step" needs, as `traced_traffic.sectors` counts them."""
         run, results = new_run_id(), Results()
@@ -163,7 +163,7 @@ def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]
 
 
 def fastest(results: Sequence[Result]) -> dict[str, Result]:
-    """Of each "ladder, step" the quickest "time"."""
+    """By "ladder, step", the Result with the least time."""
     found: dict[str, Result] = {}
     for result in select(results, "time"):
         if "ladder" in (at := result.parameters):

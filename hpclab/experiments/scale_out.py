@@ -26,7 +26,7 @@ from hpclab.trace import Event, Trace
 
 
 class WrongTokens(RuntimeError):
-    """A run on the pool gave other tokens than the serial run."""
+    """Tokenising on the pool gave other tokens than the serial run."""
 
 
 @dataclass(frozen=True)

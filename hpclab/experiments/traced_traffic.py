@@ -29,7 +29,7 @@ def sectors() -> dict[str, float]:
 
 
 def factor(step: Variant) -> float:
-    """The same for one step, on the largest shape that needs at most BYTES."""
+    """Bytes in sectors over those needed, for one step on the largest shape that needs at most BYTES."""
     shape = sized(step.problem, BYTES, 2**24)
     arrays = step.problem.make(shape, numpy.random.default_rng(0))
     grid, block = step.grid_block(shape)

@@ -44,18 +44,18 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     direct_labels.at_right(ax, labels)
     _bandwidths(ax, roofs)
     _ridge(ax, roofs[-1])
-    series, there = series_marks(under), [kernel for kernel in under if kernel.on_axis]
-    for kernel in there:  # every repeat is a mark; the tip says what it is
+    series, shown = series_marks(under), [kernel for kernel in under if kernel.on_axis]
+    for kernel in shown:  # every repeat is a mark; the tip says what it is
         at, own = min(kernel.intensity, HIGH), mark(kernel, series[kernel.series]) | {"clip_on": False}
         both = zip(kernel.rates, kernel.bandwidths, strict=True)
         texts = (f"{kernel.name}: {_both(*one)}, {kernel.origin} {kernel.note}" for one in both)
         style.plot(ax, [at] * len(kernel.rates), kernel.rates, own, texts)
-    steps = Counter(kernel.series for kernel in {kernel.name: kernel for kernel in there}.values())
+    steps = Counter(kernel.series for kernel in {kernel.name: kernel for kernel in shown}.values())
     several = {name: one for name, one in series.items() if steps[name] > 1}
-    _key(ax, there, several)
-    direct_labels.beside(ax, _named(there, series, several))
+    _legend(ax, shown, several)
+    direct_labels.beside(ax, _named(shown, series, several))
     title = f"{device.title}, {PRECISIONS[precision]}: {ridge_of(roofs[-1])}"
-    answer = wording.doubted(title, *(kernel.doubt for kernel in there))
+    answer = wording.doubted(title, *(kernel.doubt for kernel in shown))
     return style.describe(ax, answer, _said(device, roofs, under))
 
 
@@ -97,21 +97,21 @@ def _ridge(ax: Axes, roof: Roof) -> None:
     ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **diamond)
 
 
-def _key(ax: Axes, there: Sequence[Kernel], several: Series) -> None:
+def _legend(ax: Axes, shown: Sequence[Kernel], several: Series) -> None:
     """The legend, in the margin below the roofs' names."""
     lines = {name: Line2D([], [], linestyle="none", **one) for name, one in several.items()}
     for origin in Origin:
-        if of_it := [kernel for kernel in there if kernel.origin is origin]:
+        if of_it := [kernel for kernel in shown if kernel.origin is origin]:
             grey = {"color": style.MUTED, "marker": "o"}
             lines[str(origin)] = Line2D([], [], **{**mark(of_it[0], grey), "alpha": 1})
     if lines:
         ax.legend([*lines.values()], [*lines], loc="lower left", bbox_to_anchor=(1.0, -0.03), borderpad=0)
 
 
-def _named(there: Sequence[Kernel], series: Series, several: Series) -> list[Label]:
+def _named(shown: Sequence[Kernel], series: Series, several: Series) -> list[Label]:
     """A label for each spot where kernels stand, without the names of `several`, which are in the key."""
     spots: dict[tuple[int, ...], list[Kernel]] = {}
-    for kernel in there:
+    for kernel in shown:
         spot = tuple(round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
         spots.setdefault(spot, []).append(kernel)
     labels = []

@@ -58,10 +58,10 @@ def tiled(u, mean):
 
 @cuda.jit
 def register_column(u, mean):
-    """A thread walks down a column with what it has read in registers: one read there for each item.
+    """A thread does STRIP rows of a column; it first loads them, and one above and below, into registers.
 
-    All reads of the walk are under way before the first sum; past the last row they are bent back to it, so
-    that no branch stands between them. Left and right come from the cache: the neighbouring lane's column.
+    All loads are issued before the first sum; rows past the last are clamped to it, to save a branch. Left
+    and right come from the cache, where the neighbouring lanes' loads put them.
     """
     here = cuda.local.array(HALO_STRIP, float32)
     beside = cuda.local.array(STRIP, float32)

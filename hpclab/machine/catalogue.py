@@ -38,7 +38,7 @@ class Entry:
         return self.figure(field).value
 
     def figure(self, field: str) -> Figure:
-        """The same with its source; KeyError says which fields are known for this entry."""
+        """The field's value with its source; KeyError names the fields that this entry has."""
         if field not in self.figures:
             raise KeyError(f"{self.title} has no {field} in the catalogue, only {', '.join(self.figures)}.")
         return self.figures[field]

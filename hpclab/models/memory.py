@@ -46,7 +46,7 @@ def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
 
 
 def of_tensors(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
-    """The same of torch's tensors alone: without what the allocator reserves, and what is outside of it."""
+    """The Memory of torch's tensors alone, without what the allocator reserves and what is outside of it."""
     model = even(model, plan)
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)

@@ -110,7 +110,7 @@ def _ll(size: float, job: Job, bandwidth: float) -> float:
 
 
 def _tree(size: float, job: Job) -> Way:
-    """A double binary tree over the nodes, a chain inside each: up and down again."""
+    """All-reduce with LL: up a double binary tree of the nodes, a chain inside each, and down again."""
     waits = 2 * ((job.per_node - 1) * HOPS["LL"] + ceil(log2(job.nodes)) * TREE_HOP)
     bandwidth = job.ring_bandwidth(2 * (job.gpus - 1))
     believed = min(bandwidth * 0.92 / 3.8, job.nvlink.ll_most(job.nodes)) / 2

@@ -83,7 +83,7 @@ class NVLink:
         return max(count * one, PCIE)
 
     def expected(self, gpus: int, node_gpus: int) -> float:
-        """The same as NCCL expects it, for its choice."""
+        """Bytes/s of all rings that NCCL expects when it chooses an algorithm."""
         return max(self.rings(gpus, node_gpus)[0] * self.nccl_link, PCIE)
 
 

@@ -37,7 +37,7 @@ class Occupancy:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """Those of `fit` that decide."""
+        """The resources of `fit` that allow no more blocks than are resident."""
         return tuple(name for name, blocks in self.fit.items() if blocks == self.blocks)
 
 

@@ -70,7 +70,7 @@ def overhead(pipeline: Pipeline) -> float:
 
 
 def evened(timing: PipelineTime) -> PipelineTime:
-    """The same schedule if every forward took their mean, every backward theirs, and messages no time."""
+    """The schedule timed anew, with the mean time for every forward and every backward, and free messages."""
     took, kind = timing.end - timing.start, timing.pipeline.steps["kind"]
     return simulate(timing.pipeline, took[kind == 0].mean(), took[kind == 1].mean())
 

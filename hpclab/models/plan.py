@@ -91,7 +91,7 @@ class Plan:
         return self.batch // (self.data * self.micro_batch)
 
     def tokens(self, model: Transformer) -> int:
-        """Those of a micro-batch on one rank of those that share a sequence."""
+        """Tokens of a micro-batch on one of the ranks that share its sequences."""
         return self.micro_batch * model.sequence // self.context
 
     def shards(self, what: str) -> bool:

@@ -51,7 +51,7 @@ class TorchTransport:
 
 
 class MpiTransport:
-    """The same over an mpi4py communicator, of NumPy arrays.
+    """Messages over an mpi4py communicator, of NumPy arrays.
 
     MPI itself waits for ever; here a message that takes longer than a minute is a RuntimeError. Start your
     program with ``mpiexec -n 4 python -m mpi4py program.py``: mpi4py then ends all ranks when one fails.

@@ -46,7 +46,7 @@ class Experts(nn.Module):
 
 
 class SpreadExperts(Experts):
-    """The same with count / ranks experts on this rank; ValueError where the ranks do not divide them."""
+    """Experts with count / ranks of them on this rank; ValueError where the ranks do not divide them."""
 
     def __init__(self, whole: Any, group: Any):
         nn.Module.__init__(self)

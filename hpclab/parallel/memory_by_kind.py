@@ -105,7 +105,7 @@ class Live(Volume):
         return result
 
     def count(self, storage: torch.UntypedStorage) -> list[int]:
-        """Its bytes, which are in the total until it is freed."""
+        """The bytes of a storage; they count in the total until it is freed."""
         if storage not in self.sizes:
             self.sizes[storage] = [storage.nbytes()]
             self.total += storage.nbytes()

@@ -107,7 +107,7 @@ class Zero:
 
 
 def by_fsdp(model: GPT, **options: Any) -> GPT:
-    """The same units by PyTorch's FSDP2 (its `options`), in place; an optimizer made later has the shards."""
+    """Shard each block, then the rest, by PyTorch's FSDP2, in place; make the optimizer after it."""
     for module in (*model.blocks, model):
         fully_shard(module, **options)
     return model

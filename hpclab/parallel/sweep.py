@@ -76,7 +76,7 @@ class Torch:
 
 
 class Mpi:
-    """The same of mpi4py's COMM_WORLD, in the calls that take buffers."""
+    """The collectives of mpi4py's COMM_WORLD by name, in the calls that take buffers."""
 
     def __init__(self, library: str):
         from mpi4py import MPI

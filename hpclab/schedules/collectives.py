@@ -14,7 +14,7 @@ Algorithm = Callable[[Shape], Messages]
 
 
 def _dual(make: Algorithm) -> Algorithm:
-    """The reduction of a broadcast, the reduce-scatter of an all-gather: see `messages.backwards`."""
+    """Run backwards: a broadcast's algorithm becomes a reduction's, an all-gather's a reduce-scatter's."""
     return lambda shape: backwards(make(shape))
 
 
@@ -28,7 +28,7 @@ _BROADCAST: dict[str, Algorithm] = {
     "binomial_tree": trees.binomial,
     "ring": ring.broadcast,
     "halving_doubling": doubling.broadcast,
-    "double_binary_tree": trees.double_broadcast,
+    "double_binary_tree": trees.double_tree_broadcast,
     "hierarchical": hierarchical.broadcast,
 }
 ALGORITHMS: dict[str, dict[str, Algorithm]] = {
@@ -41,7 +41,7 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
         "ring": ring.all_reduce,
         "recursive_doubling": doubling.recursive_doubling,
         "halving_doubling": doubling.halving_doubling,
-        "double_binary_tree": trees.double_all_reduce,
+        "double_binary_tree": trees.double_tree_all_reduce,
         "hierarchical": hierarchical.all_reduce,
     },
     "all_gather": {

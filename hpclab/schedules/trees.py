@@ -86,7 +86,7 @@ def _chunks(shape: Shape) -> list[tuple[Counts, Counts, Counts]]:
     return [(numpy.arange(count)[:, None], cut[:-1, None], numpy.diff(cut)[:, None]) for cut in cuts]
 
 
-def double_broadcast(shape: Shape) -> Messages:
+def double_tree_broadcast(shape: Shape) -> Messages:
     """Both trees on the ranks from 1 on, under rank 0: chunk c reaches depth d in step c + d - 1."""
     parts, pairs = [], zip(_two_trees(shape.ranks - 1), _chunks(shape), strict=True)
     for (child, parent, depth), (chunk, begin, size) in pairs if shape.ranks > 1 else ():
@@ -96,7 +96,7 @@ def double_broadcast(shape: Shape) -> Messages:
     return together(*parts)
 
 
-def double_all_reduce(shape: Shape) -> Messages:
+def double_tree_all_reduce(shape: Shape) -> Messages:
     """Up each tree and down again; chunk c is at its root after c + depth steps, and turns there."""
     parts = []
     for (child, parent, depth), (chunk, begin, size) in zip(

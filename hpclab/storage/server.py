@@ -127,7 +127,7 @@ class Server(socketserver.ThreadingTCPServer):
         return self.files.copy()
 
     def statistics(self) -> dict[str, int]:
-        """The operations and bytes that somebody waited for, and the bytes that are free."""
+        """Operations and bytes of clients whose rate is limited, and the bytes that are free."""
         return {"operations": self.operations.done, "bytes": self.bandwidth.done, "free": self.room}
 
 

@@ -90,7 +90,7 @@ class StripedStore:
             client.pipe_file(name, content)
 
     def statistics(self) -> list[dict[str, int]]:
-        """Of each server, the metadata server last: operations and bytes that were waited for, bytes free."""
+        """Of each server, the metadata server last: rate-limited operations and bytes, and bytes free."""
         return self.client(limited=False).statistics()
 
     def close(self) -> None:

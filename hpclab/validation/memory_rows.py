@@ -57,7 +57,7 @@ class Case:
 
 
 def columns(table: Table) -> list[str]:
-    """Those of a table that hold memory; not the GPU's own."""
+    """The columns of a table that hold memory; not the GPU's own."""
     return [name for name in table.columns if re.fullmatch(_MEMORY, name)]
 
 

@@ -59,7 +59,7 @@ def _observed(row: Row) -> Observation:
 
 
 def _ranks(command: str) -> int:
-    """Processes that a command starts: those it names, or one to each of its nodes; 0 where unsaid."""
+    """Processes that a row's command starts: those it names, or one a node; 0 where it does not say."""
     if re.search(r"per-node|npernode|ppn|ppr|map-by", command):
         return 0
     named = [re.search(rf"(?<!\S)(?:{o})[ =]?(\d+)\b", command) for o in ("-np?|--ntasks", "-N|--nodes")]

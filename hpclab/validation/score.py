@@ -66,7 +66,7 @@ class PredictedRow:
 
     @property
     def error(self) -> float:
-        """Its absolute value; 1 for a row that is not placed."""
+        """|predicted − published| / published; 1 for a row that is not placed."""
         return 1.0 if self.signed is None else abs(self.signed)
 
 

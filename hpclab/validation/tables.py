@@ -148,7 +148,7 @@ class Table:
 
 
 def parse(name: str, text: str) -> Table:
-    """The rows of the text of a CSV file called `name`, with a header; at most 100,000 rows."""
+    """The Table in the text of a CSV file called `name`, with a header; ValueError above 100,000 rows."""
     text = text.lstrip("\ufeff\r\n")
     if told := re.match(r"sep=(.)\r?\n", text):
         text = text[told.end() :]

@@ -88,7 +88,7 @@ def choose(label: str, options: Iterable[Any], value: Any = None, kind: Any = wi
 
 
 def slide(label: str, options: Iterable[Any], value: Any = None) -> Any:
-    """The same as a slider."""
+    """A slider over options, of values or of pairs (name, value)."""
     return choose(label, options, value, widgets.SelectionSlider)
 
 

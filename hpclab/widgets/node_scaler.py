@@ -41,7 +41,7 @@ class NodeScaler(Scaler):
         return [first], [queue], [self._what_if_controls(self._most)]
 
     def close(self) -> None:
-        """The same, and ask the queue no more."""
+        """Close the widget, and ask the queue no more."""
         if hasattr(self, "_queue"):
             self._queue.stop()
         super().close()

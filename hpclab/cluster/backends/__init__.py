@@ -66,7 +66,7 @@ class Backend:
         return []
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these nodes whose process or job has ended, each with how; may take as long as Slurm."""
+        """How the process or job of each of these nodes ended, for those where it has; may wait for Slurm."""
 
     def explain(self, names: list[str]) -> str:
         """Why these nodes have not joined, at most three; may take as long as Slurm."""

@@ -122,7 +122,7 @@ class BatchNodes(Backend):
             ) from None
 
     def walltime(self) -> str | None:
-        """As asked, else as the site or Dask says, and no longer than the partition allows."""
+        """The time limit as asked, else the site's or Dask's, and no longer than the partition allows."""
         seconds = self.request.walltime or self.settings.get("walltime")
         if seconds and not self.request.walltime and not self.on_local_slurm:
             longest = self.batch.longest(self.request.partition or self.settings.get("queue"))

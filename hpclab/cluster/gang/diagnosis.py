@@ -54,7 +54,7 @@ class RankState:
             self.ended = "its agent ended, and the rank with it"
 
     def suspend(self, what: str, is_stopped: bool) -> None:
-        """Its process, agent or worker is stopped, or goes on; `stopped` is since when any of them is."""
+        """Note that this rank's process, agent or worker is suspended or goes on; `stopped` is since when."""
         (self.suspended.add if is_stopped else self.suspended.discard)(what)
         self.stopped = (self.stopped or time.monotonic()) if self.suspended else None
 

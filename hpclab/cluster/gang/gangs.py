@@ -63,7 +63,7 @@ class Gangs:
         self.roster.compare_clocks(self.loop)
         begin, names, self.states = time.monotonic(), self.roster.names[:ranks], {}
         payload = tasks.pack((function, tuple(args)))
-        addresses = self._make_ready(names)
+        addresses = self._ready_addresses(names)
         # What others load for their next child would take cores from this.
         self._wait_ready(self.used)
         self.states = {address: RankState(rank) for rank, address in enumerate(addresses)}
@@ -81,8 +81,8 @@ class Gangs:
         self._end(addresses, wait=False)
         return values, self._trace(names, begin, time.monotonic())
 
-    def _make_ready(self, names: list[str]) -> list[str]:
-        """Every worker's agent has a warm child; the first time that takes as long as importing torch."""
+    def _ready_addresses(self, names: list[str]) -> list[str]:
+        """The workers' addresses by rank, once each agent has a warm child (the first imports torch)."""
         self._take_events()
         at = self.roster.addresses(names)
         if missing := [name for name in names if name not in at]:

@@ -24,9 +24,8 @@ _NOT_ONE_JOB = {"SBATCH_WAIT", "SBATCH_ARRAY_INX"}  # an sbatch that stays, or m
 
 @dataclass
 class Slurm:
-    """`kind` is "site" or "local"; `version` is Slurm's own text; `environment` what a child process needs.
-    One command asks for all jobs, and its answer serves every caller for half a second, to spare the
-    controller."""
+    """A client of Slurm's commands: of the site's or our own ("site" or "local", `kind`), with the variables
+    that they need (`environment`). Every answer is reused for half a second, to spare the controller."""
 
     kind: str
     version: str

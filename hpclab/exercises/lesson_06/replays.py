@@ -68,7 +68,7 @@ def _read(answer: Any) -> list[list[Message]]:
 
 
 def _replay(steps: list[list[Message]], ranks: int, chunks: int) -> tuple[list[list[int]], str]:
-    """Whose values are in the sums that each rank holds of each chunk, as bits; and what is wrong, or ""."""
+    """For each rank and chunk the ranks whose values its sum holds, as bits; and what is wrong, or ""."""
     held = [[1 << rank] * chunks for rank in range(ranks)]
     for number, step in enumerate(steps):
         parcels = [(target, chunk, adds, held[source][chunk]) for source, target, chunk, adds in step]

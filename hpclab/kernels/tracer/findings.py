@@ -124,20 +124,21 @@ class Log:
         """A column with the same for all lanes of an access."""
         return numpy.fromiter(of_access, numpy.int64, len(self.accesses))[self.number]
 
-    def contested(self, who: Rows) -> NDArray[numpy.bool_]:
-        """Which rows go to cells that several of `who` touch, one writes, and not all atomically."""
+    def contested(self, owners: Rows) -> NDArray[numpy.bool_]:
+        """Which rows go to cells that several of `owners` touch, one writes, and not all atomically."""
         size = len(self.memory.data)
         owner = numpy.empty(size, numpy.int64)
-        owner[self.cell] = who
+        owner[self.cell] = owners
         shared, written, plain = (numpy.zeros(size, bool) for _ in range(3))
-        shared[self.cell[owner[self.cell] != who]] = True
+        shared[self.cell[owner[self.cell] != owners]] = True
         written[self.cell[self.kind != _LOAD]] = True
         plain[self.cell[self.kind != _ATOMIC]] = True
         return (shared & written & plain)[self.cell]
 
-    def races(self, who: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
-        """Pairs of accesses by two of `who` that race: of each two lines of source, the first pair."""
-        chosen = numpy.flatnonzero(self.contested(who))
+    def races(self, owners: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
+        """Pairs of accesses that race: by different `owners` (thread or block of each row), not `ordered`. One
+        pair for each two lines of source."""
+        chosen = numpy.flatnonzero(self.contested(owners))
         if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
             return
         chosen = chosen[numpy.argsort(self.cell[chosen], kind="stable")]
@@ -150,7 +151,7 @@ class Log:
             if not same.any():
                 return
             one, two = one[same], two[same]
-            clash = (who[one] != who[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
+            clash = (owners[one] != owners[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
             clash &= (kind[one] != _ATOMIC) | (kind[two] != _ATOMIC)
             clash &= (kind[one] != _STORE) | (kind[two] != _STORE) | (value[one] != value[two])
             clash &= ~ordered(one, two)
