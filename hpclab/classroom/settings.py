@@ -1,5 +1,4 @@
-"""A site's own settings: one TOML file, explained in `slurm/hub/site.toml`, says what every learner's jobs,
-pools and server need. Each value is checked as Pool(...) checks it, because it ends up in batch scripts."""
+"""A site's own settings: one TOML file for every learner's jobs, pools and server, checked as in Pool."""
 
 import os
 import re

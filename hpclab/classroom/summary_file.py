@@ -77,8 +77,7 @@ def read(content: bytes) -> Summary:
 
 
 def collect(places: Iterable[Path]) -> tuple[list[Summary], dict[str, str]]:
-    """The newest summary of each key in these files and folders; and why others are refused, by their file's
-    name. OSError for a folder."""
+    """The newest summary of each key in these places, and why other files are refused, by name. OSError."""
     newest, refused = dict[str, Summary](), dict[str, str]()
     files = [one for place in places for one in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
     for file in files[:MOST_FILES]:

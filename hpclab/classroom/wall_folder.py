@@ -40,8 +40,7 @@ def points(results: Sequence[Result], along: str = "nodes") -> list[dict[str, An
 
 
 def share(place: Path, lesson: str, shown: Sequence[Mapping[str, Any]]) -> None:
-    """Publish these points in `place`, the class's shared folder, in place of this user's earlier ones of the
-    lesson. OSError."""
+    """Publish these points in `place`, instead of this user's earlier ones of the lesson. OSError."""
     file = place / f"points-{lesson}-{secrets.token_hex(16)}.jsonl"
     exchange.put(file, "".join(json.dumps(line) + "\n" for line in shown).encode(), 0o644)
     take_back(place, lesson, but=file)

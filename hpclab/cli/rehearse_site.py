@@ -1,5 +1,4 @@
-"""`hpclab rehearse --site`: each lesson as a Slurm job that runs `hpclab rehearse --only NN --json` and
-leaves what that prints in a file; and what a class needs."""
+"""`hpclab rehearse --site`: each lesson rehearsed by a Slurm job, and what a class needs."""
 
 import argparse
 import functools

@@ -1,5 +1,4 @@
-"""How much memory a program takes with everything it started: the summed PSS of a set of processes, which
-unlike resident sizes counts a page that eight forked ranks share once."""
+"""How much memory a program and all that it started take: summed PSS, which counts shared pages once."""
 
 import contextlib
 import os

@@ -1,5 +1,4 @@
-"""GPUs of any vendor, without loading torch: NVIDIA's by `nvidia-smi`, else by the driver's own files; AMD's
-by sysfs; Apple's by the chip. Whether an NVIDIA GPU can be used is gpu_preflight.py's."""
+"""GPUs of any vendor, without loading torch; whether an NVIDIA GPU can be used is gpu_preflight.py's."""
 
 import os
 import platform
