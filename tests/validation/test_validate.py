@@ -19,13 +19,11 @@ ROW = "me,8x H100,8,1,all_reduce,1048576,30,29\n"
 OSU = "source,system,network,stack,test,size_bytes,value,unit\n"
 
 
-def test_widget_experiment_and_validate_call_one_function():
-    from hpclab.experiments import measure_collectives
+def test_widget_and_validate_call_one_function():
     from hpclab.validation import collective_rows, message_rows
     from hpclab.widgets import message_stepper
 
-    shown, scored = (measure_collectives, message_stepper), (collective_rows, message_rows)
-    called = {*(room.predict for room in shown), *(kind.predicted for kind in scored)}
+    called = {message_stepper.predict, collective_rows.predicted, message_rows.predicted}
     assert called == {communication.predict}
 
 
