@@ -54,7 +54,7 @@ def exclusive_times(step, source, target, cost, ranks):
 
 @njit()
 def shared_times(step, source, target, size, delay, way, bandwidth, ranks):
-    """Begin, end and finish where links are shared: from one moment to the next at which a message begins, flows or ends.
+    """Begin, end and finish where links are shared, from event to event: one begins, flows or ends.
 
     A message waits out its `delay`, then is a flow of `size` bytes on all links of its way at once.
     """

@@ -94,7 +94,7 @@ FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
 
 def in_network(c: Case) -> float:
     """An all-reduce that switches add up at line rate (SHARP: Graham et al., COMHPC 2016): each rank sends n
-    and receives n at once, whatever p is; the way down is a second latency. None of the published tables has one."""
+    and receives n at once, whatever p is; the way down is a second latency. No published table has one."""
     return c.move(0) + c.whole()
 
 

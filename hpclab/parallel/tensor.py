@@ -92,7 +92,8 @@ def split(model: GPT, group: Any = None, there: Callable = same, back: Callable 
 
 
 def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
-    """Tensor parallelism by PyTorch's DTensor over a `mesh` of one dimension: how to cut is said, sums follow.
+    """Tensor parallelism by PyTorch's DTensor over a `mesh` of one dimension: how to cut is said, sums
+    follow.
     What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False."""
     once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
     for module in parts_to_cut(model, mesh.size()):

@@ -95,7 +95,7 @@ class Hardware:
         return each, gpu, _one("rates of a node", [*self.numbers["of a node"], *sums], 0.05)
 
     def wire(self, in_use: int, node: int) -> float | None:
-        """Bytes/s out of a node with `in_use` of its `node` GPUs (0: unknown) taking part; None without a rate."""
+        """Bytes/s out of a node with `in_use` of its `node` GPUs (0: unknown) taking part; else None."""
         each, gpu, whole = self.rates()
         size = node or in_use
         own = [1.0] * ("gh200" in self.names["GPU"] and not self.numbers["ports"])  # a card on each module

@@ -60,14 +60,14 @@ class Relay(WorkerPlugin):
         await self.agent.stdin.drain()
 
     async def _watch_suspended(self, agent: Process) -> None:
-        """Tell when the agent, which then tells of its rank no more, or the rank is stopped or goes on."""
+        """Notify when the agent, which then is silent about its rank, or the rank is stopped or goes on."""
         told: list[str] = []
         while agent.returncode is None:
             watched = {"agent": agent.pid, "process": self.rank}
             stopped = [what for what, pid in watched.items() if pid and is_stopped(pid)]
             if stopped != told:
                 told = stopped
-                self.tell("stopped", None, stopped)
+                self.notify("stopped", None, stopped)
             await asyncio.sleep(CHECK_EVERY)
 
     async def _listen(self, agent: Process) -> None:
@@ -79,10 +79,10 @@ class Relay(WorkerPlugin):
                     self.rank = pid
                 elif word == "value":
                     self.value = rest[0].pop("value")
-                self.tell(word, pid, *rest)
-        self.tell("agent ended", None, await agent.wait())
+                self.notify(word, pid, *rest)
+        self.notify("agent ended", None, await agent.wait())
 
-    def tell(self, *message: Any) -> None:
+    def notify(self, *message: Any) -> None:
         """Pass a message on to the notebook."""
         self.worker.log_event(TOPIC, (self.worker.address, *message))
 

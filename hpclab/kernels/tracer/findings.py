@@ -136,8 +136,8 @@ class Log:
         return (shared & written & plain)[self.cell]
 
     def races(self, owners: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
-        """Pairs of accesses that race: by different `owners` (thread or block of each row), not `ordered`. One
-        pair for each two lines of source."""
+        """Pairs of accesses that race: by different `owners` (thread or block of each row), not `ordered`.
+        One pair for each two lines of source."""
         chosen = numpy.flatnonzero(self.contested(owners))
         if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
             return
