@@ -1,8 +1,9 @@
 """A Schedule executed by the ranks it speaks of, with nothing but sends and receives between two ranks.
 
-run = Execution(schedule, TorchTransport())       # on every rank, in pool.run; MpiTransport() under
-mpiexec buffer = schedules.place(schedule, rank, values) run(torch.from_numpy(buffer))
-# in place, as often as one likes schedules.result(schedule, rank, buffer)
+run = Execution(schedule, TorchTransport())       # on every rank, in pool.run; else MpiTransport()
+buffer = schedules.place(schedule, rank, values)
+run(torch.from_numpy(buffer))                     # in place, as often as one likes
+schedules.result(schedule, rank, buffer)
 """
 
 import os

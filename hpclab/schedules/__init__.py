@@ -2,7 +2,7 @@
 
 schedule = schedules.collective("all_reduce", "ring", ranks=4, elements=1000)
 buffers = [schedules.place(schedule, rank, values[rank]) for rank in range(4)]
-schedules.replay(schedule, buffers)                  # or parallel.execution.execute on real ranks
+schedules.replay(schedule, buffers)                  # or parallel.execution on real ranks
 schedules.result(schedule, 0, buffers[0])
 """
 
