@@ -47,7 +47,7 @@ def test_without_accounting_the_controller_is_asked_and_what_it_forgets_is_still
     history = site_of(site := Site(error, rows, ["7                   768", "9      0", "nonsense"]))
     failed, task = history.history()
     assert (failed.id, failed.state, failed.exit_code, failed.name) == (7, "FAILED", 3, "a name")
-    assert (failed.started - failed.submitted, failed.ended - failed.started) == (1, 2)
+    assert (failed.started - failed.submitted, failed.ended - failed.started, failed.limit) == (1, 2, 60)
     assert (task.array_job, task.array_task, task.exit_code) == (8, 3, 0)
     assert words in history.history_source
     assert "controller still remembers" in history.history_source
@@ -63,7 +63,7 @@ def test_exit_codes_as_squeue_writes_them():
 
 
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():
-    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0"]
+    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0", "Partition_Limit"]
     site = Site([row], [_remembered(6, "COMPLETED")])
     history = site_of(site)
     assert [job.id for job in history.history([5])] == [5]

@@ -21,6 +21,7 @@ def test_a_job_from_submission_to_history(client, tmp_path):
     until(lambda: client.history([job]), "its end is in the history")
     (finished,) = client.history([job])
     assert (finished.exit_code, finished.state, finished.partition) == (3, "FAILED", "main")
+    assert finished.limit == 120.0
     assert finished.submitted is not None
     assert abs(finished.submitted - time.time()) < 120
     assert job not in [waiting.id for waiting in client.queue()]

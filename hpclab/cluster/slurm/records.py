@@ -26,12 +26,13 @@ _SINFO = {"name": "%N", "state": "%T", "cores": "%c", "memory": "%m", "gpus": "%
 _SACCT = {
     "id": "JobID", "name": "JobName", "state": "State", "partition": "Partition", "nodes": "NNodes",
     "node_list": "NodeList", "submitted": "Submit", "started": "Start", "ended": "End",
-    "exit_code": "ExitCode",
+    "exit_code": "ExitCode", "limit": "Timelimit",
 }  # fmt: skip
 _COMPLETION_LOG = {
     "id": "JobId", "array_job": "ArrayJobId", "array_task": "ArrayTaskId", "name": "Name", "nodes": "NodeCnt",
     "state": "JobState", "partition": "Partition", "node_list": "NodeList", "submitted": "SubmitTime",
     "started": "StartTime", "ended": "EndTime", "exit_code": "ExitCode",
+    "limit": "TimeLimit",
 }  # fmt: skip
 SQUEUE = ("squeue", "--noheader", "--array", "--states=all")
 SQUEUE_FORMAT, SINFO_FORMAT = SEPARATOR.join(_SQUEUE.values()), SEPARATOR.join(_SINFO.values())
@@ -91,7 +92,8 @@ class Node:
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """One job that has ended. `exit_code` is that of its batch script, or 128 + the signal that ended it."""
+    """One job that has ended. `exit_code` is that of its batch script, or 128 + the signal that ended it;
+    `limit` its time limit."""
 
     id: int
     name: str
@@ -105,6 +107,7 @@ class FinishedJob:
     exit_code: int
     array_task: int | None = None
     array_job: int | None = None
+    limit: float | None = None
 
     def __repr__(self) -> str:
         return _in_a_line(self, f"exit code {self.exit_code}")
@@ -161,6 +164,7 @@ def read_completion_log(text: str) -> list[FinishedJob]:
         # A value may hold spaces (a job's name), so it ends where the next known "key=" begins.
         found = defaultdict(str, re.findall(r"(\w+)=(.*?)(?= \w+=|\s*$)", line))
         said = {name: found[key] for name, key in _COMPLETION_LOG.items()}
+        said["limit"] += " min"
         refused = said["state"] == "FAILED" and said["nodes"] == "0"  # it never was a job
         if said["id"].isdigit() and said["state"] and not refused:
             jobs.append(_made(FinishedJob, said))
