@@ -4,13 +4,13 @@ Collectives are counted as rings send them (`formulas.bus_factor`). Notice what 
 ZeRO: parameters. Tensor, sequence, context and expert: tokens × layers. A pipeline: tokens, but not layers.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 
 from hpclab import checks
 from hpclab.models import nccl
 from hpclab.models.formulas import bus_factor
-from hpclab.models.plan import ZERO
+from hpclab.models.plan import ZERO, ZeroStage
 from hpclab.models.transformer import Transformer
 
 
@@ -35,8 +35,7 @@ def formula(
     pair = item * 2 * tokens / ranks * model.kv_width  # a rank's keys and values
     sizes: dict[str, dict[str, float]] = {
         "data": {"all_reduce": parameters},
-        **{f"zero {stage}": {what: parameters * count for what, count in Counter(each + once).items()}
-           for stage, (_, each, once) in enumerate(ZERO) if stage},
+        **{f"zero {n}": _of_stage(stage, parameters, ranks) for n, stage in enumerate(ZERO) if n},
         "tensor": {"all_reduce": 4 * layers * stream},  # attention and MLP, forward and backward
         "sequence": {"all_gather": 4 * layers * stream, "reduce_scatter": 4 * layers * stream,
                      "all_reduce": whole},
@@ -47,6 +46,15 @@ def formula(
     }  # fmt: skip
     checks.choice("parallelism", parallelism, sizes)
     return {name: bus_factor(name, ranks) * size for name, size in sizes[parallelism].items()}
+
+
+def _of_stage(stage: ZeroStage, parameters: float, ranks: int) -> dict[str, float]:
+    """Bytes of the vectors of which a ring over all `ranks` would send what the stage's collectives send."""
+    found = defaultdict[str, float](float)
+    for what in stage.each_pass + stage.once:
+        among, every = stage.among(what, ranks)
+        found[what] += parameters / every * bus_factor(what, among) / bus_factor(what, ranks)
+    return found
 
 
 def seconds(sent: Mapping[str, float], job: nccl.Job) -> float:

@@ -74,7 +74,7 @@ def states(
     `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
     and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
     """
-    parts = (ranks if what in ZERO[zero].sharded else 1 for what in KINDS)
+    parts = (ZERO[zero].sharers(ranks) if what in ZERO[zero].sharded else 1 for what in KINDS)
     weight, gradient, adam = (held * size / part for size, part in zip(each, parts, strict=True))
     return weight, gradient, adam
 

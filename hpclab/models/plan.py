@@ -21,6 +21,16 @@ class ZeroStage(NamedTuple):
     each_pass: tuple[str, ...] = ()  # of every micro-batch, backward
     once: tuple[str, ...] = ()  # a step
 
+    def sharers(self, ranks: int) -> int:
+        """How many of `ranks` ranks have what is sharded once among them; neighbours."""
+        return ranks if self.sharded else 1
+
+    def among(self, what: str, ranks: int) -> tuple[int, int]:
+        """A collective's ranks, and every which one: an all-reduce is among those that hold the same part,
+        and of that part only."""
+        sharers = self.sharers(ranks)
+        return (ranks // sharers, sharers) if what == "all_reduce" else (sharers, 1)
+
 
 ZERO = (
     ZeroStage(once=("all_reduce",)),

@@ -84,15 +84,16 @@ def _layouts(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> 
 
 
 def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
-    """Of each shape what fits: with nothing made again, and with all of it, the lowest of ZeRO's stages."""
+    """Of each shape what fits: with nothing made again, and with all of it, the stage that shards least."""
     for shape in shapes:
-        stages = [*range(1, len(ZERO))] if shape.replicas > 1 else [0]
+        stages = sorted(range(1, len(ZERO)), key=lambda stage: -sum(memory.states(1, stage, shape.replicas)))
+        stages = stages if shape.replicas > 1 else [0]
         for recompute in ("none", "full"):
             tried = (replace(shape, zero=stage, recompute=recompute) for stage in stages)
             fits = next((plan for plan in tried if not refusal(model, plan, cluster)), None)
             if fits:
                 yield fits
-                stages = [stage for stage in stages if stage < fits.zero]
+                stages = stages[: stages.index(fits.zero)]
 
 
 def _divisors(number: int) -> list[int]:

@@ -51,7 +51,7 @@ def predict(
     held = (layers * model.layer_parameters + model.embedding_parameters) / plan.tensor
     backward = layers * sum(layer.values()) * 2 / 3
     parts["gradients"], hidden = gradients(work, plan, held, backward)
-    mine = held / (plan.replicas if plan.shards("optimizer") else 1)
+    mine = held / (ZERO[plan.zero].sharers(plan.replicas) if plan.shards("optimizer") else 1)
     parts["optimizer"] = OPTIMIZER * mine / work.units[work.half].bandwidth
     hidden_shards = plan.micro_batches * layers * hidden_fetched
     return StepTime(sum(parts.values()), parts, {"gradients": hidden, "sharded parameters": hidden_shards})
@@ -163,13 +163,15 @@ def shards(work: Work, plan: Plan, computed: float) -> tuple[float, float]:
 
     From stage 2 gradients are scattered at once, from stage 3 parameters fetched before either pass.
     """
-    sent = ZERO[plan.zero].each_pass
-    if not sent or plan.replicas == 1:
+    sent, sharers = ZERO[plan.zero].each_pass, ZERO[plan.zero].sharers(plan.replicas)
+    if not sent or sharers == 1:
         return 0.0, 0.0
-    count, group = work.model.layer_parameters / plan.tensor, (work.cluster, plan.replicas, plan.tensor)
-    given = collective("reduce_scatter", work.software.gradient_bytes * count, *group)
+    count, group = work.model.layer_parameters / plan.tensor, (work.cluster, sharers, plan.tensor)
     fetched = collective("all_gather", 2 * count, *group) if "all_gather" in sent else 0.0
-    laid_out = work.moved(FLAT * count).seconds
+    given = laid_out = 0.0
+    if "reduce_scatter" in sent:
+        given = collective("reduce_scatter", work.software.gradient_bytes * count, *group)
+        laid_out = work.moved(FLAT * count).seconds
     if not plan.overlap:
         return laid_out + 2 * fetched + given, 0.0
     exposed = max(0.0, fetched - computed / 3) + max(0.0, fetched + given - computed * 2 / 3)
@@ -190,8 +192,10 @@ def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[fl
     """
     size = work.software.gradient_bytes
     sizes = {"all_reduce": size, "reduce_scatter": size, "all_gather": 2}  # of a parameter
-    seconds = sum(collective(what, sizes[what] * count, work.cluster, plan.replicas, plan.tensor)
-                  for what in ZERO[plan.zero].once if plan.replicas > 1)  # fmt: skip
+    seconds, stage = 0.0, ZERO[plan.zero]
+    for what, (ranks, every) in ((what, stage.among(what, plan.replicas)) for what in stage.once):
+        if ranks > 1:
+            seconds += collective(what, sizes[what] * count / every, work.cluster, ranks, plan.tensor * every)
     buckets = -(-work.model.layers // plan.pipeline)  # a layer each
     ready = [(place + 1) / buckets for place in range(buckets)]
     sent = overlap.send(backward, ready, [seconds / buckets] * buckets, plan.overlap)

@@ -16,6 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 
 from hpclab import checks
+from hpclab.models.plan import ZERO
 from hpclab.parallel.data import gradients, when_complete
 from hpclab.parallel.memory_by_kind import stored
 from hpclab.workloads.gpt import GPT
@@ -59,22 +60,24 @@ class Unit:
 
 
 class Zero:
-    """A stage of ZeRO for a GPT: a unit for each block, and one for the rest.
+    """A stage of ZeRO (`models.plan`) for a GPT: a unit for each block, and one for the rest.
 
     Stages 1 and 2 send the bytes of an all-reduce, the gradients scattered and then the weights gathered;
     stage 3 half as many again. FSDP does the same, and gathers the next block while one computes.
     """
 
     def __init__(self, model: GPT, stage: int, optimizer: Callable[[list], Any], group: Any = None):
-        self.stage = checks.integer("stage", stage, 1, 3)
+        self.stage = ZERO[checks.integer("stage", stage, 1, len(ZERO) - 1)]
         blocks = [Unit(list(block.parameters()), group) for block in model.blocks]
         rest = Unit([one for name, one in model.named_parameters() if not name.startswith("blocks")], group)
         self.units = [*blocks, rest]
         self.optimizer = optimizer([unit.shard for unit in self.units])
-        if stage >= 2:  # a block's gradients are reduced, and the whole ones go, while backward goes on
+        # A block's gradients are reduced, and the whole ones go, while backward goes on.
+        if "reduce_scatter" in self.stage.each_pass:
             for unit in self.units:
                 when_complete(unit.parameters, unit.reduce_gradients)
-        if stage == 3:  # a block is whole while it computes: once in forward, once in backward
+        # A block is whole while it computes: once in forward, once in backward.
+        if "parameters" in self.stage.sharded:
             model.register_forward_pre_hook(lambda *_: rest.gather())
             for block, unit in zip(model.blocks, blocks, strict=True):
                 block.register_forward_pre_hook(lambda *_, unit=unit: unit.gather())
@@ -96,12 +99,12 @@ class Zero:
 
     def step(self) -> None:
         """Each rank updates its part of the weights; in stages 1 and 2 all gather."""
-        if self.stage == 1:
+        if "reduce_scatter" in self.stage.once:
             for unit in self.units:
                 unit.reduce_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.stage < 3:
+        if "all_gather" in self.stage.once:
             for unit in self.units:
                 unit.gather()
 

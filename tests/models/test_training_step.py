@@ -4,11 +4,11 @@ from dataclasses import fields, replace
 
 import pytest
 
-from hpclab.models import layer_kernels, matmul, nccl, training_step
+from hpclab.models import communication_volume, layer_kernels, matmul, memory, nccl, plan, training_step
 from hpclab.models.device import from_catalogue
 from hpclab.models.gpu_cluster import named
 from hpclab.models.layer_kernels import Fitted, Software
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan, ZeroStage
 from hpclab.models.training_step import predict
 from hpclab.models.transformer import Transformer
 
@@ -18,7 +18,7 @@ SMALL_ENDS = replace(MODEL, vocabulary=8, tied=False)
 IDEAL = Fitted(launch=0, gap=0)  # of layers nothing but bytes and operations
 CLUSTER = named("dgx-a100")
 PLANS = [
-    *(Plan(64, 2, data=8, zero=stage) for stage in range(4)),
+    *(Plan(64, 2, data=8, zero=stage) for stage in range(len(ZERO))),
     Plan(64, 2, data=4, tensor=4, zero=1), Plan(64, data=2, tensor=8, pipeline=4, recompute="full"),
     Plan(64, data=2, tensor=8, pipeline=4, chunks=2, sequence_parallel=True, fused_attention=False),
     Plan(64, data=4, context=4, recompute="selective", fused_attention=False),
@@ -177,3 +177,21 @@ def test_bytes_of_the_collectives_of_a_step():
                     for tied in (True, False))  # fmt: skip
     shared = nccl.predict("all_reduce", 4 * MODEL.hidden * MODEL.vocabulary, CLUSTER.group(2)).seconds
     assert tied - untied == pytest.approx(shared)
+
+
+def test_a_stage_of_zero_is_a_row(monkeypatch):
+    """Weights sharded and gradients whole until the end of a step: sent and held as the row says."""
+    row = ZeroStage(("optimizer", "parameters"), ("all_gather", "all_gather"), ("reduce_scatter",))
+    for room in (plan, memory, communication_volume, training_step):
+        monkeypatch.setattr(room, "ZERO", (*ZERO, row))
+    three, ours = (Plan(64, data=64, zero=stage) for stage in (3, 4))
+    assert memory.states(1e9, 4, 64) == (2e9 / 64, 2e9, 12e9 / 64)
+    sent = [communication_volume.formula(f"zero {stage}", MODEL, 64) for stage in (3, 4)]
+    assert sent[0] == sent[1]
+    (before, at_once), (after, whole) = (
+        (step.parts["gradients"], step.parts["sharded parameters"] + step.hidden["sharded parameters"])
+        for step in (predict(MODEL, one, CLUSTER) for one in (three, ours))
+    )
+    assert before == 0 < after
+    assert whole < at_once
+    assert ZERO[1].among("all_reduce", 64) == (1, 64)  # nobody else holds the same part

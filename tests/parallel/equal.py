@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from hpclab import schedules
 from hpclab.models.communication_volume import formula
+from hpclab.models.plan import ZERO
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import context, data, experts, pipeline, sequence, sharded, tensor
 from hpclab.parallel.link import Link
@@ -174,7 +175,7 @@ def check(device="cpu"):
 
     for name, options in (("buckets", {}), ("later", {"overlap": False}), ("over a link", {"link": LINK})):
         compare(name, "odd", lambda model, o=options: averaged(model, buckets(model, **o).finish))
-    for stage in (1, 2, 3):
+    for stage in range(1, len(ZERO)):
         zero = partial(sharded.Zero, stage=stage, optimizer=adam)
         compare(f"ZeRO-{stage}", "odd", averaged, optimizer=zero)
     freed = partial(sharded.by_fsdp, reshard_after_forward=True)
