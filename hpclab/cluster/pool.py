@@ -1,4 +1,4 @@
-"""A Pool is where code runs: nodes that are this machine's processes, or Slurm jobs.
+"""A Pool is where code runs: nodes that are this machine's processes, or jobs of a batch system.
 
 with Pool(nodes=2) as pool:
     pool.scale(4)                        # returns when four have joined
@@ -24,12 +24,13 @@ Progress = Callable[[int, int], None]
 
 
 class Pool:
-    """Nodes that run code, on Slurm through dask-jobqueue or on this machine's processes.
+    """Nodes that run code: jobs of a batch system through dask-jobqueue, or this machine's processes.
 
-    `nodes` join before the constructor returns. `backend` is "slurm", "local" or "auto": Slurm if there is
-    one or one can be started, else this machine's processes; `label` says which. Each node runs one task at
-    a time with `cores_per_node` threads; `memory` is bytes per node or text such as "2 GiB"; `walltime` and
-    `join_timeout` in seconds or as text, without a walltime the site's own or half an hour.
+    `nodes` join before the constructor returns. `backend` is one of `request.BACKENDS`, such as "slurm", or
+    "local", this machine's processes; or "auto": the first that there is or that can be started; `label` says
+    which. Each node runs one task at a time with `cores_per_node` threads; `memory` is bytes per node or text
+    such as "2 GiB"; `walltime` and `join_timeout` in seconds or as text, without a walltime the site's own or
+    half an hour.
     `allocation="single"` asks Slurm for all nodes in one job, for gangs over several nodes or GPUs. Raises
     ValueError for what can be seen to be wrong at once, SubmitError for what Slurm refuses, JoinError for
     nodes that do not come up.
@@ -58,7 +59,7 @@ class Pool:
             self.close()
             raise
 
-    backend = property(lambda self: self._nodes.backend.kind, doc='"slurm" or "local".')
+    backend = property(lambda self: self._nodes.backend.kind, doc="One of `request.BACKENDS`.")
     nodes = property(lambda self: len(self._nodes.roster.here()), doc="How many nodes have joined.")
     label = property(lambda self: self._nodes.backend.label(self.nodes), doc="What they are, in one line.")
     tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
@@ -133,7 +134,7 @@ class Pool:
         return self._nodes.roster.workers()
 
     def jobs(self) -> list[Any]:
-        """This pool's Slurm jobs as `squeue` has them; empty on the local backend."""
+        """This pool's jobs as the queue has them; empty on the local backend."""
         return self._nodes.backend.jobs()
 
     def job_script(self) -> str:
