@@ -62,7 +62,7 @@ ENTRY = {"kind": "solved", "lesson": "05", "name": "ONE", "said": None, "came": 
 def forged(tmp_path, body):
     """Signed as it should be, for the key is the learner's, and still no summary."""
     key = summary._key(tmp_path / "key")
-    public, signature = key.public_key().public_bytes_raw(), key.sign(summary._text(body))
+    public, signature = key.public_key().public_bytes_raw(), key.sign(summary._signed_bytes(body))
     return json.dumps({"summary": body, "key": public.hex(), "signature": signature.hex()}).encode()
 
 

@@ -1,6 +1,7 @@
 """What the course's kernel shows where something is refused, interrupted or wrong: a line of the cell, a
 sentence, and none of our code."""
 
+import os
 import re
 import threading
 
@@ -17,21 +18,22 @@ SWALLOWS = "try:\n    threading.Event().wait()\nexcept KeyboardInterrupt:\n    {
 
 
 class CourseKernel:
-    """The course's kernel in `folder`."""
+    """The course's kernel in `folder`; its socket is in `base`."""
 
-    def __init__(self, folder):
-        socket = str(folder / "kernel.json")
+    def __init__(self, base, folder, **environment):
+        socket = str(base / "kernel.json")
         self.manager = KernelManager(
             kernel_name="python3", kernel_spec_manager=Kernels(), transport="ipc", connection_file=socket
         )
-        self.manager.start_kernel(cwd=str(folder))
+        self.manager.start_kernel(cwd=str(folder), env=os.environ | environment)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
 
-    def run(self, code):
-        """The text of the error that it shows, or ""; interrupted where it prints "now"."""
-        shown = []
+    def run(self, code, interrupt=1e6):
+        """The text of the error that it shows, or ""; interrupted where it prints "now", or takes so long."""
+        shown, stop = [], threading.Timer(interrupt, self.manager.interrupt_kernel)
+        stop.daemon = True
 
         def hook(message):
             if message["msg_type"] == "error":
@@ -39,11 +41,19 @@ class CourseKernel:
             elif message["content"].get("text", "").strip() == "now":
                 threading.Thread(target=self.manager.interrupt_kernel).start()
 
-        # An error of one cell must not have the kernel pass over the next, as Run All wants it.
-        self.client.execute_interactive(
-            code, timeout=240, output_hook=hook, store_history=False, stop_on_error=False
-        )
+        stop.start()
+        try:
+            # An error of one cell must not have the kernel pass over the next, as Run All wants it.
+            self.client.execute_interactive(
+                code, timeout=240, output_hook=hook, store_history=False, stop_on_error=False
+            )
+        finally:
+            stop.cancel()
         return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(shown))
+
+    def end(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel()
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +61,11 @@ def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("k")
     (place / "slow.py").write_text("import time\ntime.sleep(4)\ndone = True")
     (place / "endless.py").write_text("import time\ntime.sleep(60)")
-    kernel = CourseKernel(place)
+    kernel = CourseKernel(place, place)
     kernel.run("from hpclab.cluster import Pool\npool = Pool(1, backend='local')")
     yield kernel.run
     kernel.run("pool.close()")
-    kernel.client.stop_channels()
-    kernel.manager.shutdown_kernel()
+    kernel.end()
 
 
 CASES = {

@@ -21,9 +21,10 @@ class Steps(TrainSteps):
     """Measures at once what a prediction says of a machine whose steps take 20 ms."""
 
     def measure(self, where, *, progress=None, found=bool):
-        seconds = dict.fromkeys([*SUMMED, "hidden", "messages"], 0.02 / len(SUMMED))
-        how = {"origin": "emulated", "condition": f"{self.link}"} if self.link else {"origin": "measured"}
-        results = [one for ranks in self.ranks for one in self._of_step(0.02, seconds, ranks, **how)]
+        parts = dict.fromkeys([*SUMMED, "hidden", "messages"], 0.02 / len(SUMMED))
+        values = {"makespan": 0.02, **{("seconds", name): value for name, value in parts.items()}}
+        ats = [{"ranks": ranks, "samples": self.samples(ranks)} for ranks in self.ranks]
+        results = [one for at in ats for one in self.made(values, at, condition=str(self.link or ""))]
         at = {"step": 0, "elapsed": 0.02, "tokens": 64}
         results += [replace(one, quantity="loss", parameters={**one.parameters, **at}) for one in results[:1]]
         found(results)
