@@ -20,6 +20,8 @@ def test_a_named_model_has_as_many_parameters_as_its_name_says(billions, model):
 def test_zero_shards_as_its_figure_1_says():
     totals = [sum(memory.states(7.5e9, stage, 64)) / 1e9 for stage in (0, 1, 2, 3)]
     assert totals == pytest.approx([120, 30 + 90 / 64, 15 + 105 / 64, 120 / 64])
+    with pytest.raises(ValueError, match="zero must be a whole number from 0 to 3, not 4"):
+        Plan(64, data=64, zero=4)
 
 
 @pytest.mark.parametrize(("recompute", "split", "bytes_of_h"), [
