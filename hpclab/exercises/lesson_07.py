@@ -92,7 +92,7 @@ def _job(answer: object) -> SimpleNamespace:
         shard=shard, workers=workers, demand=demand, opens=NODES * demand / shard, shards=shards,
         each=math.floor(100 * shards / (NODES * hands)) / 100, supply=supply, decoded=decoded,
         bound=forecast.bound,
-        use=min(supply / demand, decoded / demand, STEP / beside, 1.0),
+        use=min(supply / demand, STEP / beside, 1.0),
     )  # fmt: skip
 
 
