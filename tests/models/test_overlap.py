@@ -12,6 +12,8 @@ def test_buckets_are_full_when_they_hold_the_limit_and_ready_when_the_last_is_co
     assert overlap.group([1, 20, 1], 8) == [[0, 1], [2]]
     assert overlap.group([1, 2, 3], math.inf) == [[0, 1, 2]]
     assert overlap.buckets([4, 4, 4], [1, 2, 1], 8) == ([8, 4], [0.75, 1.0])
+    assert overlap.buckets([4, 4, 4], [0, 3, 1], 4) == ([4, 4, 4], [0.0, 0.75, 1.0])  # the first at once
+    assert overlap.buckets([4, 4], [0, 0], 4)[1] == [1.0, 1.0]  # nothing is known of the work
 
 
 def test_a_fast_wire_exposes_the_last_message_only_and_a_slow_one_is_never_idle_after_the_first():
