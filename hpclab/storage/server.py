@@ -28,7 +28,8 @@ from typing import Any
 
 PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests get equal shares
 BEHIND = 0.02
-KEY, LONGEST_NAME, LONGEST_REQUEST = 64, 255, 2**12
+KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
+FULL = "A server of the striped store has no space left for this."
 ASKED = ("read", "write", "remove", "number", "show", "find", "forget", "names", "statistics")
 FREE = ("show", "statistics")  # the others are operations
 
@@ -84,7 +85,7 @@ class Server(socketserver.ThreadingTCPServer):
     def reserve(self, length: int) -> None:
         with self.lock:
             if length > self.room:
-                raise OSError(errno.ENOSPC, "A server of the striped store has no space left for this.")
+                raise OSError(errno.ENOSPC, FULL)
             self.room -= length
 
     def read(self, number: int, start: int, end: int) -> memoryview:
@@ -93,7 +94,9 @@ class Server(socketserver.ThreadingTCPServer):
             raise OSError(errno.ENOENT, "A file of the striped store was removed or replaced meanwhile.")
         return memoryview(content)[start:end]
 
-    def write(self, number: int, content: bytes) -> None:
+    def write(self, number: int, content: bytes | None) -> None:
+        if content is None:
+            raise OSError(errno.ENOSPC, FULL)
         self.reserve(len(content))
         self.objects[number] = content
 
@@ -109,6 +112,8 @@ class Server(socketserver.ThreadingTCPServer):
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
             said = f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
             raise OSError(errno.EINVAL, said)
+        if len(self.files) >= MOST_FILES:
+            raise OSError(errno.ENOSPC, f"A striped store knows at most {MOST_FILES:,} files.")
         with self.lock:
             before, self.files[name] = self.files.get(name), file
         return before
@@ -145,14 +150,22 @@ class Connection(socketserver.StreamRequestHandler):
             words = json.loads(request)
             if words["do"] == "write":
                 length = words.pop("length")
-                words["content"] = self.rfile.read(length)
-                if len(words["content"]) < length:
+                content = words["content"] = self.taken(length)
+                if content is not None and len(content) < length:
                     return
             self.answer(**words)
 
+    def taken(self, length: int) -> bytes | None:
+        """An object off the line; None where there is no room for it: it is dropped, never held in memory."""
+        if length <= self.server.room:
+            return self.rfile.read(length)
+        while length > 0 and (passed := self.rfile.read(min(length, PIECE))):
+            length -= len(passed)
+        return None
+
     def answer(self, do: str, asked: float | None, **words: Any) -> None:
         """Do it, and send what came of it no sooner than the rates allow."""
-        due, status, moved = 0.0, 0, memoryview(words.get("content", b""))
+        due, status, moved = 0.0, 0, memoryview(words.get("content") or b"")
         if asked is not None and do not in FREE:
             (due,) = self.server.operations.take([1], asked)
         try:

@@ -18,7 +18,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from hpclab.models.storage import Reading, Server, Store
-from hpclab.storage import file_system
+from hpclab.storage import file_system, server
 from hpclab.storage.server import BEHIND, Clock
 from hpclab.storage.striped import StripedStore, condition
 from tests.conftest import gone, until
@@ -173,6 +173,19 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(store, client):
     assert caught.value.errno == errno.ENOSPC
     assert [one["free"] for one in store.statistics()] == [one["free"] for one in before]
     assert not client.exists("x")
+    client.pipe_file("y", DATA)  # over the same lines
+    assert client.cat_file("y") == DATA
+
+
+def test_a_store_knows_so_many_files(monkeypatch):
+    monkeypatch.setattr(server, "MOST_FILES", 1)
+    one = server.Server(b"k" * server.KEY, math.inf, math.inf, 10)
+    with contextlib.closing(one.socket):
+        one.show("a", {})
+        with pytest.raises(OSError, match="at most 1 files") as caught:
+            one.show("b", {})
+    assert caught.value.errno == errno.ENOSPC
+    assert list(one.files) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\0b", "x" * 256, "\ud800"])
