@@ -1,9 +1,11 @@
 """A Pool is where code runs: nodes that are this machine's processes, or jobs of a batch system.
 
-with Pool(nodes=2) as pool:
-    pool.scale(4)                        # returns when four have joined
-    values = pool.map(task, items)       # values in the order of items
-    ranks = pool.run(function)           # a gang of ranks, torch.distributed initialised
+    with Pool(nodes=2) as pool:
+        pool.scale(4)                        # returns when four have joined
+        values = pool.map(task, items)       # values in the order of items
+        ranks = pool.run(function)           # a gang of ranks, torch.distributed initialised
+
+It does one thing at a time, and leaves nothing behind when it is closed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """A Schedule executed by the ranks it speaks of, with nothing but sends and receives between two ranks.
 
-run = Execution(schedule, TorchTransport())       # on every rank, in pool.run; else MpiTransport()
-buffer = schedules.place(schedule, rank, values)
-run(torch.from_numpy(buffer))                     # in place, as often as one likes
-schedules.result(schedule, rank, buffer)
+    run = Execution(schedule, TorchTransport())       # on every rank, in pool.run; else MpiTransport()
+    buffer = schedules.place(schedule, rank, values)
+    run(torch.from_numpy(buffer))                     # in place, as often as one likes
+    schedules.result(schedule, rank, buffer)
+
+Messages of one step are posted together, receives first.
 """
 
 import os

@@ -1,8 +1,10 @@
 """Pipeline parallel: each rank has some of the layers, and micro-batches pass from one to the next.
 
-pipeline = schedules.pipeline("1F1B", ranks=dist.get_world_size(), micro_batches=8)
-stages = cut(GPT(shape), pipeline.stages)[dist.get_rank() :: pipeline.ranks]
-value = run(pipeline, stages, tokens, targets)   # gradients are in .grad, as after loss.backward()
+    pipeline = schedules.pipeline("1F1B", ranks=dist.get_world_size(), micro_batches=8)
+    stages = cut(GPT(shape), pipeline.stages)[dist.get_rank() :: pipeline.ranks]
+    value = run(pipeline, stages, tokens, targets)   # gradients are in .grad, as after loss.backward()
+
+With one micro-batch this is the naive form: one rank works, the others wait for it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,9 @@
 """The tracer: a kernel's own source, executed lane by lane on a deterministic model of a GPU's memory system.
 
-trace = tracer.trace(kernel, grid, block, *args)
-trace.requests, trace.findings, trace.after["out"]
+    trace = tracer.trace(kernel, grid, block, *args)
+    trace.requests, trace.findings, trace.after["out"]
+
+No GPU and no simulator is needed, and the kernel is not changed.
 """
 
 import math
