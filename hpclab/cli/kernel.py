@@ -23,7 +23,8 @@ from traitlets import Type
 OURS = str(Path(__file__).resolve().parents[1])
 OUR_STEPS = re.compile(rf'^  File "{re.escape(OURS)}.*\n(?:    .*\n)*', re.MULTILINE)
 ABOVE = "If it comes from a cell above, run that first: Run > Run All Above Selected Cell."
-UNINTERRUPTED = {"<frozen importlib._bootstrap>": 20.0, "/numba/core/compiler_lock.py": 60.0}
+NUMBA = ("/numba/core/dispatcher.py", "/numba/core/compiler_lock.py")
+UNINTERRUPTED = {"<frozen importlib._bootstrap>": 20.0} | dict.fromkeys(NUMBA, 60.0)
 """Ends of file names of what has to run to its end, and the seconds that it is given to."""
 INTERRUPTED = "interrupted: run the cell again when you like."
 HALF_IMPORTED = "interrupted in an import, which Python cannot take up again: restart the kernel."

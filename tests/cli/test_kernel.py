@@ -15,6 +15,17 @@ INTERRUPTED = "KeyboardInterrupt: interrupted: run the cell again"
 HALF_IMPORTED = "KeyboardInterrupt: interrupted in an import"
 WAITS = "import threading\nthreading.Timer(1.0, lambda: print('now')).start()\n"
 SWALLOWS = "try:\n    threading.Event().wait()\nexcept KeyboardInterrupt:\n    {}['x']"
+COMPILES = f"""
+import time, numba
+from numba.core import base
+def load(self, refresh=base.BaseContext.refresh):
+    base.BaseContext.refresh = refresh
+    time.sleep(3)
+    refresh(self)
+base.BaseContext.refresh = load
+{WAITS}numba.njit(lambda: 1)()
+threading.Event().wait()
+"""
 
 
 class CourseKernel:
@@ -73,6 +84,7 @@ CASES = {
     "a map": (WAITS + "import time; pool.map(time.sleep, [60])", "3 import time", INTERRUPTED),
     "waiting": (WAITS + "threading.Event().wait()", "3 threading.Event", INTERRUPTED),
     "import": (WAITS + "import slow\nthreading.Event().wait()", "4 threading", INTERRUPTED),
+    "compiling": (COMPILES, "11 threading", INTERRUPTED),
     "endless": (WAITS + "import endless", "3 import endless", HALF_IMPORTED),
     "swallowed": (WAITS + SWALLOWS, "4     threading", INTERRUPTED),
     "a task": ("def bad(x):\n    return 1 / x\npool.map(bad, [0])", "----> 3 pool.map", "the task of item 0"),
