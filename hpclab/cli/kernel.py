@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -99,7 +100,8 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
 
 
 class Kernel(IPythonKernel):
-    """It hears no interrupt in an import or while Numba compiles, which cannot be taken up again."""
+    """It hears no interrupt in an import or while Numba compiles, which cannot be taken up again; nor outside
+    of a cell and of a widget, where it would lose the reply and the cell would seem to run for ever."""
 
     shell_class = Type(Shell)
     _asked = 0.0  # when an interrupt came that was not heard yet
@@ -120,12 +122,11 @@ class Kernel(IPythonKernel):
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         self._asked = self._asked or time.monotonic()
-        given = 0.0
-        while frame is not None and not given:
-            name = frame.f_code.co_filename
-            given = next((seconds for end, seconds in UNINTERRUPTED.items() if name.endswith(end)), 0.0)
-            frame = frame.f_back
-        if time.monotonic() < self._asked + given:
+        codes = [one.f_code for one, _ in traceback.walk_stack(frame)]
+        limits = [UNINTERRUPTED[at] for at in UNINTERRUPTED if any(c.co_filename.endswith(at) for c in codes)]
+        if not any("ipykernel_" in c.co_filename or c.co_name == "comm_msg" for c in codes):
+            limits.append(60.0)
+        if time.monotonic() < self._asked + max(limits, default=0.0):
             signal.signal(signal.SIGALRM, self._interrupted)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:

@@ -112,3 +112,8 @@ def test_what_is_wrong_in_other_code_is_shown_whole(run):
     said = run("from hpclab import units\nunits.checks = None\nunits.parse_bytes([])")
     assert "units.py" in said, "a fault of the course's own is no refusal"
     assert "SyntaxError" in run("x = = 1")
+
+
+def test_an_interrupt_after_a_cells_code_loses_no_reply(run):
+    assert run(WAITS + "get_ipython().kernel._execute_sleep = 3") == ""
+    assert run("get_ipython().kernel._execute_sleep = 0.0") == ""
