@@ -30,10 +30,7 @@ HAS_SLURM = all(
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
-    """Ask again and again until `condition` holds, and return what it said; `what` we wait for, in words.
-
-    The deadline is for a machine that is busy with other things: what takes long must not decide a test.
-    """
+    """What `condition` says once it holds; `what` is what we wait for. The deadline is a busy machine's."""
     deadline = time.monotonic() + seconds
     while not (said := condition()):
         assert time.monotonic() < deadline, f"{what}: it did not happen in {seconds:g} s"

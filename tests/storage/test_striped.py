@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import h5py
 import numpy
@@ -18,8 +17,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from hpclab.models.storage import Reading, Server, Store
-from hpclab.storage import file_system, server
-from hpclab.storage.server import BEHIND, Clock
+from hpclab.storage import file_system
 from hpclab.storage.striped import StripedStore, condition
 from tests.conftest import gone, until
 
@@ -88,27 +86,6 @@ def test_stripes_lie_where_the_model_says_and_each_part_is_one_operation():
         assert metadata["operations"] == 4
 
 
-def test_a_rate_is_kept_a_late_request_made_up_for_and_an_idle_second_not():
-    clock, now = Clock(rate=10.0), time.monotonic()
-    (first,) = clock.take([5], now)
-    assert now + 0.5 <= first <= time.monotonic() + 0.5
-    assert list(clock.take([10, 10], now - 60)) == pytest.approx([first + 1, first + 2])
-    (late,) = Clock(rate=10.0).take([0.1], now - 60)
-    assert now - BEHIND + 0.01 <= late < time.monotonic()
-    assert max(Clock(rate=10.0).take([1], now + 60)) < now + 60
-
-
-def test_requests_that_overlap_take_turns_whoever_comes_first_for_its_parts():
-    clock, now = Clock(rate=10.0), time.monotonic()
-    one, other = clock.take([1] * 4, now), clock.take([1] * 2, now)
-    begin = next(one) - 0.1
-    assert [round(due - begin, 3) for due in (next(other), *one, next(other))] == [0.2, 0.3, 0.5, 0.6, 0.4]
-    gone = clock.take([1] * 100, now)
-    next(gone)
-    gone.close()
-    assert round(max(clock.take([1], now)) - begin, 3) == 0.8
-
-
 def test_files_and_folders_are_listed(client):
     for name in ("a/b/c", "a/d", "e"):
         client.pipe_file(name, b"x")
@@ -175,17 +152,6 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(store, client):
     assert not client.exists("x")
     client.pipe_file("y", DATA)  # over the same lines
     assert client.cat_file("y") == DATA
-
-
-def test_a_store_knows_so_many_files(monkeypatch):
-    monkeypatch.setattr(server, "MOST_FILES", 1)
-    one = server.Server(b"k" * server.KEY, math.inf, math.inf, 10)
-    with contextlib.closing(one.socket):
-        one.show("a", {})
-        with pytest.raises(OSError, match="at most 1 files") as caught:
-            one.show("b", {})
-    assert caught.value.errno == errno.ENOSPC
-    assert list(one.files) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\0b", "x" * 256, "\ud800"])

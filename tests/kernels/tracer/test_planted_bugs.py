@@ -244,22 +244,3 @@ def test_a_planted_bug_is_found(bug, monkeypatch):
     if threads is not None:
         assert found[0].threads == threads[:32]
     assert {finding.kind for finding in trace.findings} == {kind}, "something else was said of it"
-
-
-@pytest.mark.parametrize(
-    ("grid", "block", "words"),
-    [
-        (1, 2048, "2048 in x, but at most 1024"),
-        (1, (32, 64), "2048 threads, but at most 1024"),
-        (1, (1, 1, 128), "128 in z, but at most 64"),
-        ((1, 70_000), 32, "70000 in y"),
-        (0, 32, "The grid is 0 in x"),
-        (1, -32, "The block is -32 in x"),
-    ],
-)
-def test_what_no_gpu_would_start(grid, block, words):
-    trace = tracer.trace(no_guard, grid, block, f4(), f4())
-    assert [finding.kind for finding in trace.findings] == ["limit"]
-    assert words in trace.findings[0].message
-    assert not trace.blocks
-    assert not trace.requests
