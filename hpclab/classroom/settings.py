@@ -55,7 +55,8 @@ def _scratch(name: str, value: object) -> str:
 
 def _modules(name: str, value: object) -> tuple[str, ...]:
     listed = checks.instance(name, value, list, _MODULES)
-    return tuple(matching(name, each, _MODULE, f"be {_MODULES}") for each in listed)
+    named = checks.instances(name, listed, str, 'a name such as "python/3.12"')
+    return tuple(matching(name, each, _MODULE, f"be {_MODULES}") for each in named)
 
 
 @dataclass(frozen=True)

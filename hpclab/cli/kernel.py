@@ -122,9 +122,10 @@ class Kernel(IPythonKernel):
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         self._asked = self._asked or time.monotonic()
-        codes = [one.f_code for one, _ in traceback.walk_stack(frame)]
+        stack = [one for one, _ in traceback.walk_stack(frame)]
+        codes, names = [one.f_code for one in stack], getattr(self.shell, "user_ns", None)
         limits = [UNINTERRUPTED[at] for at in UNINTERRUPTED if any(c.co_filename.endswith(at) for c in codes)]
-        if not any("ipykernel_" in c.co_filename or c.co_name == "comm_msg" for c in codes):
+        if not any(one.f_globals is names or one.f_code.co_name == "comm_msg" for one in stack):
             limits.append(60.0)
         if time.monotonic() < self._asked + max(limits, default=0.0):
             signal.signal(signal.SIGALRM, self._interrupted)

@@ -30,7 +30,7 @@ _READY = 90.0  # seconds for JupyterLab to answer; a cold file system needs most
 _PATIENCE = 10.0  # seconds of waiting after which that is said
 _GRACE = 20.0  # seconds for kernels to end by themselves
 # How another server is reached or set; the variables that name folders are the user's.
-_ANOTHERS = re.compile(r"JPY_|JUPYTERHUB_|JUPYTERLAB_|JUPYTER_(?!.*_(DIRS?|PATH)$)")
+_ANOTHERS = re.compile(r"JPY_|JUPYTERHUB_|JUPYTERLAB_|JUPYTER_(?!(.*_)?(DIRS?|PATH)$)")
 
 
 class Server:

@@ -26,7 +26,11 @@ class TaskExit(PoolError):
 
 
 class NodeKilled(PoolError):
-    """A task ended the node it ran on, every time it was tried."""
+    """A task ended the node it ran on, every time it was tried; `item` is its place among the items."""
+
+    def __init__(self, message: str, item: int):
+        super().__init__(message)
+        self.item = item
 
 
 class RankError(PoolError):

@@ -173,7 +173,8 @@ class Nodes:
             for address in gone.values():
                 await self.cluster.scheduler.remove_worker(address, stimulus_id="hpclab-expel")
 
-        self.loop.run(expel())
+        with self.activity.cleaning_up():  # the roster has the new names, so they must be asked for
+            self.loop.run(expel())
         try:
             self._apply()
         except BatchError as error:

@@ -99,11 +99,12 @@ class Roster(SchedulerPlugin):
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._scheduler, state = scheduler, scheduler.workers[worker]
-        name, said, now = str(state.name), state.extra["hpclab"], time.monotonic()
+        name, now = str(state.name), time.monotonic()
         if name not in self.names:  # given up while it was on its way
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
+        said = state.extra["hpclab"]
         here, there = processes.where(), tuple(said["where"])
         one_clock = bool(here[0]) and here[0] == there[0]
         if one_clock:
@@ -125,6 +126,7 @@ class Roster(SchedulerPlugin):
             gone = [who for who in self._joined.values() if who.address == worker]
             self._losses += [who for who in gone if who.name in self.names]
             self._joined = {name: who for name, who in self._joined.items() if who.address != worker}
+            self._compared.discard(worker)
             self._changed.notify_all()
 
     # What `Nodes` decides.

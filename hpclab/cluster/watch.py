@@ -83,11 +83,11 @@ class Activity:
     @contextmanager
     def cleaning_up(self) -> Iterator[None]:
         """In it this thread's waits end at their limits only."""
-        self._cleaning.up = True
+        before, self._cleaning.up = getattr(self._cleaning, "up", False), True
         try:
             yield
         finally:
-            self._cleaning.up = False
+            self._cleaning.up = before
 
     def check_cancelled(self) -> None:
         """Raise where a cancel or a close was asked for."""

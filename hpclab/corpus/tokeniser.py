@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import numpy
 
@@ -24,6 +23,7 @@ from hpclab.trace import record
 
 LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
 _SAMPLE = 4 * 2**20  # bytes to learn from
+_THREADS = "TOKENIZERS_PARALLELISM"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,8 +72,13 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
     begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
     texts = (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
     # the library's threads would survive in the kernel and be copied, broken, into forked children
-    with patch.dict(os.environ, TOKENIZERS_PARALLELISM="false"):
+    before, os.environ[_THREADS] = os.environ.get(_THREADS), "false"
+    try:
         engine.train_from_iterator(texts, trainer)
+    finally:  # and no other name, which a thread may have set meanwhile
+        del os.environ[_THREADS]
+        if before is not None:
+            os.environ[_THREADS] = before
     learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
     ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
     merges = b""

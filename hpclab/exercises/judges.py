@@ -28,8 +28,10 @@ def by_number(
 
     def judge(answer: object) -> Verdict:
         given: Any = text(answer) if text and isinstance(answer, str) else answer
-        known = is_number(given) and abs(given) <= 1e30
-        value = float(given) if known else checks.number(name, given, *allowed, unit)
+        try:
+            value = checks.number(name, given, -1e30, 1e30)
+        except ValueError:
+            value = checks.number(name, given, *allowed, unit)
         correct = fits(value, right, within)
         said = yes if correct else next((said for wrong, said in mistakes if fits(value, wrong, within)), "")
         if not said:
@@ -45,7 +47,7 @@ def fits(value: float, target: Any, within: float) -> bool:
         return bool(target(value))
     if isinstance(target, tuple):
         return bool(target[0] <= value <= target[1])
-    return math.isclose(value, target, rel_tol=within)
+    return bool(abs(value - target) <= within * abs(target))
 
 
 def by_facts(

@@ -18,7 +18,9 @@ def medians(results: Sequence[Result]) -> dict[int, float]:
     """Bytes to the median of their repeats, seconds. ValueError where they are not all of one kind."""
     chosen, names = select(results, "time"), ("collective", "library", "algorithm", "ranks")
     kinds = {(result.origin, *(result.parameters.get(name) for name in names)) for result in chosen}
-    if len(kinds) != 1 or not all("bytes" in result.parameters for result in chosen):
+    if not all("bytes" in result.parameters for result in chosen):
+        raise ValueError("A table holds times of messages with their bytes, as MeasureCollective gives them.")
+    if len(kinds) != 1:
         one = "messages of one library, collective, algorithm and number of ranks"
         raise ValueError(f"A table holds {one}, not {len(kinds)} kinds.")
     sizes = sorted({result.parameters["bytes"] for result in chosen})

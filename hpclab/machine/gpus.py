@@ -40,7 +40,7 @@ def _from_nvidia_smi() -> list[Gpu]:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = re.findall(r"^([^,]+), *([^,]+), *([^,\n]+)$", answer.stdout, re.MULTILINE)
+    rows = re.findall(r"^([^,\n]+), *([^,\n]+), *([^,\n]+)$", answer.stdout, re.MULTILINE)
     return [  # chips that share the CPU's memory have no size of their own to tell
         Gpu(name.strip(), "NVIDIA", "cuda", int(size) * 2**20 if size.isdigit() else 0, driver.strip())
         for name, size, driver in rows

@@ -53,15 +53,13 @@ def exclusive_times(step, source, target, cost, ranks):
 
 
 @njit()
-def shared_times(step, source, target, size, delay, way, bandwidth, ranks):
+def shared_times(step, source, target, size, delay, way, bandwidth, mine, first):
     """Begin, end and finish where links are shared, from event to event: one begins, flows or ends.
 
     A message waits out its `delay`, then is a flow of `size` bytes on all links of its way at once.
+    `mine[first[r]:first[r + 1]]` are rank r's messages in order of step, one to itself twice.
     """
-    count = len(step)
-    ends = numpy.stack((source, target), axis=1).ravel()
-    mine = numpy.argsort(ends, kind="mergesort") // 2  # each rank's messages by step, one to itself twice
-    first = numpy.searchsorted(numpy.sort(ends), numpy.arange(ranks + 1))  # where each rank's begin
+    count, ranks = len(step), len(first) - 1
     begin, end, finish = numpy.zeros(count), numpy.zeros(count), numpy.zeros(ranks)
     at, pending, ready = first[:-1].copy(), numpy.zeros(ranks, numpy.int64), numpy.zeros(count, numpy.int8)
     rest, rate, until = size.copy(), numpy.zeros(count), numpy.empty(count)
@@ -120,17 +118,24 @@ def _max_min_rates(flowing, way, bandwidth, stale, left, users, rate):
     flows an equal part, and what those leave elsewhere goes to the others. -1 in `way` is a last link without
     a limit.
     """
+    hops = way.shape[1]
     anew, before, count = numpy.empty_like(flowing), -1, 0
     while before < count:
         before = count
         for m in flowing:
-            if rate[m] < 0 or not (stale[way[m]] * (way[m] >= 0)).any():
+            if rate[m] < 0:
                 continue
-            rate[m] = -1.0
-            anew[count] = m
-            count += 1
-            stale[way[m]] = 1
-            left[way[m]], users[way[m]] = bandwidth[way[m]], 0
+            for h in range(hops):
+                link = way[m, h]
+                if link >= 0 and stale[link]:
+                    rate[m] = -1.0
+                    anew[count] = m
+                    count += 1
+                    for i in range(hops):
+                        its = way[m, i]
+                        stale[its] = 1
+                        left[its], users[its] = bandwidth[its], 0
+                    break
     for m in anew[:count]:
         for link in way[m]:
             users[link] += 1
@@ -139,7 +144,9 @@ def _max_min_rates(flowing, way, bandwidth, stale, left, users, rate):
         least = numpy.inf
         for i in range(count):
             if rate[anew[i]] < 0:
-                part[i] = (left[way[anew[i]]] / users[way[anew[i]]]).min()
+                part[i] = numpy.inf
+                for link in way[anew[i]]:
+                    part[i] = min(part[i], left[link] / users[link])
                 least = min(least, part[i])
         for i in range(count):
             m = anew[i]

@@ -14,6 +14,7 @@ from functools import cache
 from math import ceil, gcd, log2
 
 from hpclab.models.device import Device, typical
+from hpclab.models.plan import PRECISIONS
 
 TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64))
 SPLITS = (1, 2, 4, 8, 16)
@@ -42,11 +43,10 @@ def units(device: Device, precision: str, sustained: float = 1.0, misaligned: fl
     shapes reached (`Roof.rate`)."""
     name = "bf16" if precision == "fp16" and "bf16" in device.precisions else precision
     roof = device.roof(name)
-    element = {"fp8": 1, "bf16": 2, "fp16": 2}.get(precision, 4)
     cache_bandwidth = device.cache_bandwidth or roof.bandwidth * typical("cache over stream bandwidth")
     return Units(
         roof.rate * sustained, roof.bandwidth, cache_bandwidth, device.latency or typical("memory latency"),
-        device.multiprocessors or 100, element, device.launch_overhead, misaligned,
+        device.multiprocessors or 100, PRECISIONS.get(precision, 4), device.launch_overhead, misaligned,
         device.roof("fp32", "peak").rate,
     )  # fmt: skip
 

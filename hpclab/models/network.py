@@ -103,10 +103,13 @@ class Topology:
 
     def route(self, source: int, target: int) -> tuple[int, ...]:
         """The numbers of the links that a message from `source` to `target` crosses; none to itself."""
-        for name, rank in (("source", source), ("target", target)):
-            checks.integer(name, rank, 0, self.ranks - 1)
-        way, _ = self.ways(numpy.array([source]), numpy.array([target]))
-        return tuple(int(link) for link in way[0] if link >= 0)
+        return self._way(source, target)[0]
+
+    def _way(self, source: int, target: int) -> tuple[tuple[int, ...], int]:
+        """The links of the way, and the number of the level where it turns round."""
+        ends = (checks.integer(*end, 0, self.ranks - 1) for end in (("source", source), ("target", target)))
+        way, met = self.ways(*(numpy.array([rank]) for rank in ends))
+        return tuple(int(link) for link in way[0] if link >= 0), met[0]
 
     def terms(self, source: int, target: int, size: float) -> list[tuple[str, float, float]]:
         """What a message of `size` bytes pays on its way, alone: (name, seconds of latency, seconds to pass).
@@ -115,8 +118,8 @@ class Topology:
         through all links at once.
         """
         size = checks.number("size", size, 0, 2**60, "bytes")
-        links = [self.links[number] for number in self.route(source, target)]
-        level = self.levels[self.ways(numpy.array([source]), numpy.array([target]))[1][0]]
+        way, met = self._way(source, target)
+        links, level = [self.links[number] for number in way], self.levels[met]
         switches = [(f"switches ({level.name})", level.latency, 0.0)] * bool(links and level.latency)
         return [(link.name, link.latency, size / link.bandwidth) for link in links] + switches
 
@@ -132,6 +135,8 @@ def with_slow_link(topology: Topology, source: int, target: int, factor: float =
     It is the link, not the pair, that is slow: everything else that crosses it is slowed too.
     """
     way, links = topology.route(source, target), list(topology.links)
+    if not way:
+        raise ValueError("A rank needs no link to itself: name two different ranks for the slow link.")
     narrow = min(way, key=lambda number: links[number].bandwidth)
     old = links[narrow]
     links[narrow] = Link(f"{old.name}, {factor:g}× slower", old.latency, old.bandwidth / factor)

@@ -68,8 +68,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("batch", "micro_batch", "data", "tensor", "pipeline", "context", "chunks"):
-            checks.integer(name, getattr(self, name), 1, 2**24)
-        checks.integer("zero", self.zero, 0, len(ZERO) - 1)
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name), 1, 2**24))
+        object.__setattr__(self, "zero", checks.integer("zero", self.zero, 0, len(ZERO) - 1))
         checks.choice("recompute", self.recompute, RECOMPUTE)
         checks.choice("precision", self.precision, PRECISIONS)
         at_once = self.data * self.micro_batch

@@ -72,7 +72,10 @@ def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> Sch
     moves = step, source, target
     shared = contention.links_are_shared(*moves, ways[which], len(topology.links))
     if shared:
-        times = contention.shared_times(*moves, size, delay, ways[which], bandwidth, ranks)
+        ends = numpy.stack((source, target), axis=1).ravel()
+        order = numpy.argsort(ends, kind="stable")  # each rank's messages by step, one to itself twice
+        first = numpy.searchsorted(ends[order], numpy.arange(ranks + 1))
+        times = contention.shared_times(*moves, size, delay, ways[which], bandwidth, order // 2, first)
     else:
         narrowest = bandwidth[ways].min(axis=1)[which]
         times = contention.exclusive_times(*moves, delay + size / narrowest, ranks)
@@ -86,6 +89,9 @@ def crossover(one: Callable[[float], float], other: Callable[[float], float]) ->
     Found by bisection on the logarithm, to 0.1 %: below it the one that is faster for 1 byte wins, above it
     the other. Where they cross more than once, one of the places.
     """
+
+    for time in (one, other):
+        checks.instance("A time as a function of size", time, Callable, "a function")
 
     def one_wins(size: float) -> bool:
         ours, theirs = (checks.number("A time", time(size), 0, 1e12, "s") for time in (one, other))

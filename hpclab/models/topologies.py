@@ -57,7 +57,8 @@ def cluster(
     `transport` "tcp" adds, at both ends, the core that copies for this rank. A NIC's latency holds that of
     the leaf switch, and over the spine come two more.
     """
-    checks.integer("nodes", nodes, 1, MOST_RANKS)
+    nodes = checks.integer("nodes", nodes, 1, MOST_RANKS)
+    nodes_per_leaf = checks.integer("nodes_per_leaf", nodes_per_leaf, 1, MOST_RANKS, "nodes")
     per = checks.integer("gpus_per_node", gpus_per_node, 1, MOST_RANKS // nodes)
     nics = checks.integer("nics_per_node", nics_per_node, 1, per)
     over = checks.number("oversubscription", oversubscription, 1, 1000)

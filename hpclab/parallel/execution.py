@@ -35,6 +35,8 @@ class TorchTransport:
     def __init__(self, group: Any = None):
         import torch.distributed as dist
 
+        if not dist.is_initialized():
+            raise RuntimeError("There is no process group here: run this on ranks, with pool.run(function).")
         self.group, self.sent = group, 0
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
 
@@ -120,10 +122,18 @@ class Execution:
     RuntimeError, which names step and partners, where a message does not come in time."""
 
     def __init__(self, schedule: Schedule, transport: TorchTransport | MpiTransport):
+        if transport.size != schedule.ranks:
+            here = f"{transport.size} are here: make another"
+            raise ValueError(f"This schedule is for {schedule.ranks} ranks, and {here}.")
         self.schedule, self.transport = schedule, transport
         self.steps = plan(schedule, transport.rank)
 
     def __call__(self, buffer: Any) -> None:
+        if tuple(buffer.shape) != (self.schedule.buffer,):
+            raise ValueError(
+                f"The work buffer must have {self.schedule.buffer} elements, not the shape "
+                f"{tuple(buffer.shape)}; schedules.place() makes one."
+            )
         for step in self.steps:
             self._do(step, buffer)
 

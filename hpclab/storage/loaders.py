@@ -40,7 +40,7 @@ def read(
     """
     checks.instance("samples", samples, Dataset, "a torch Dataset")
     checks.instance("shuffle", shuffle, bool, "True or False")
-    checks.number("step", step, 0, 3600, "seconds")
+    step = checks.number("step", step, 0, 3600, "seconds")
     workers, ahead = checks.integer("workers", workers, 0, 64), checks.integer("prefetch", prefetch, 1, 1024)
     batch = checks.integer("batch", batch, 1, 2**20)
     count = checks.integer("len(samples)", len(samples), 1, 2**40)

@@ -29,8 +29,7 @@ from typing import Any
 PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests get equal shares
 BEHIND = 0.02
 KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
-FULL = "A server of the striped store has no space left for this."
-ASKED = ("read", "write", "remove", "number", "show", "find", "forget", "names", "statistics")
+ASKED = ("read", "remove", "number", "show", "find", "forget", "names", "statistics")
 FREE = ("show", "statistics")  # the others are operations
 
 
@@ -79,13 +78,13 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Connection)
         self.key, self.room, self.lock = key, capacity, threading.Lock()
         self.bandwidth, self.operations = Clock(bandwidth), Clock(operations)
-        self.objects, self.files = dict[int, bytes](), dict[str, dict[str, Any]]()
+        self.objects, self.files = dict[int, bytearray](), dict[str, dict[str, Any]]()
         self.numbers = itertools.count()
 
     def reserve(self, length: int) -> None:
         with self.lock:
             if length > self.room:
-                raise OSError(errno.ENOSPC, FULL)
+                raise OSError(errno.ENOSPC, "A server of the striped store has no space left for this.")
             self.room -= length
 
     def read(self, number: int, start: int, end: int) -> memoryview:
@@ -93,12 +92,6 @@ class Server(socketserver.ThreadingTCPServer):
         if not 0 <= start < end <= len(content):
             raise OSError(errno.ENOENT, "A file of the striped store was removed or replaced meanwhile.")
         return memoryview(content)[start:end]
-
-    def write(self, number: int, content: bytes | None) -> None:
-        if content is None:
-            raise OSError(errno.ENOSPC, FULL)
-        self.reserve(len(content))
-        self.objects[number] = content
 
     def remove(self, number: int) -> None:
         self.reserve(-len(self.objects.pop(number, b"")))
@@ -147,46 +140,55 @@ class Connection(socketserver.StreamRequestHandler):
             return
         self.connection.settimeout(None)
         while request := self.rfile.readline(LONGEST_REQUEST):
-            words = json.loads(request)
-            if words["do"] == "write":
-                length = words.pop("length")
-                content = words["content"] = self.taken(length)
-                if content is not None and len(content) < length:
-                    return
-            self.answer(**words)
-
-    def taken(self, length: int) -> bytes | None:
-        """An object off the line; None where there is no room for it: it is dropped, never held in memory."""
-        if length <= self.server.room:
-            return self.rfile.read(length)
-        while length > 0 and (passed := self.rfile.read(min(length, PIECE))):
-            length -= len(passed)
-        return None
+            self.answer(**json.loads(request))
 
     def answer(self, do: str, asked: float | None, **words: Any) -> None:
         """Do it, and send what came of it no sooner than the rates allow."""
-        due, status, moved = 0.0, 0, memoryview(words.get("content") or b"")
+        self.asked, self.due, status = asked, 0.0, 0
+        found: Any
         if asked is not None and do not in FREE:
-            (due,) = self.server.operations.take([1], asked)
+            (self.due,) = self.server.operations.take([1], asked)
+        method = self.write if do == "write" else getattr(self.server, ASKED[ASKED.index(do)])
         try:
-            found: Any = getattr(self.server, ASKED[ASKED.index(do)])(**words)
+            found = method(**words)
         except OSError as refusal:
-            status, found, moved = refusal.errno or errno.EIO, refusal.strerror, moved[:0]
-        said = found if do == "read" and not status else memoryview(json.dumps(found).encode())
+            status, found = refusal.errno or errno.EIO, refusal.strerror
+        said = found if isinstance(found, memoryview) else memoryview(json.dumps(found).encode())
         self.wfile.write(b"%d %d\n" % (status, len(said)))
-        moved = said if said is found else moved
-        parts = [moved[begin : begin + PIECE] for begin in range(0, len(moved), PIECE)]
-        rate = self.server.bandwidth
-        dues = itertools.repeat(0.0) if asked is None else rate.take(map(len, parts), asked)
-        for moment, part in zip(dues, parts, strict=False):
-            sleep_until(moment)
-            due = max(due, moment)
-            if said is found:
-                self.wfile.write(part)
-        if said is not found:
-            self.wfile.write(said)
-        sleep_until(due)
-        self.wfile.write(b"%r\n" % due)
+        for piece in self.pieces(said) if said is found else [said]:
+            self.wfile.write(piece)
+        sleep_until(self.due)
+        self.wfile.write(b"%r\n" % self.due)
+
+    def pieces(self, content: memoryview) -> Iterator[memoryview]:
+        """The parts of `content`, each when the bandwidth allows it."""
+        parts = [content[begin : begin + PIECE] for begin in range(0, len(content), PIECE)]
+        if self.asked is None:
+            yield from parts
+            return
+        dues = self.server.bandwidth.take(map(len, parts), self.asked)
+        for part, due in zip(parts, dues, strict=True):
+            sleep_until(due)
+            self.due = max(self.due, due)
+            yield part
+
+    def write(self, number: int, length: int) -> None:
+        """Take an object whole; what there is no room for must still come off the line."""
+        try:
+            self.server.reserve(length)
+        except OSError:
+            while length > 0 and (passed := self.rfile.read(min(length, PIECE))):
+                length -= len(passed)
+            raise
+        content = bytearray(length)
+        try:
+            for piece in self.pieces(memoryview(content)):
+                if self.rfile.readinto(piece) < len(piece):
+                    raise EOFError
+        except BaseException:
+            self.server.reserve(-length)
+            raise
+        self.server.objects[number] = content
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpclab import checks
 from hpclab.models import memory
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.models.transformer import Transformer
 from hpclab.validation.score import NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
@@ -124,7 +125,7 @@ def _case(row: Row, column: str) -> Case | tuple[Any, ...]:
     said = _said(row)
     zero = re.search(r"zero ?-?([0-3])\b", words)
     sharded = 3 if re.search("fsdp|full shard|torchtitan", words) or "fsdp" in row.fields else 0
-    stage = said.get("zero", int(zero[1]) if zero else sharded)
+    stage = checks.integer("zero", said.get("zero", int(zero[1]) if zero else sharded), 0, len(ZERO) - 1)
     if "hidden" not in said:
         if "parameters" in said:
             return said["parameters"], stage, said.get("data", 1), (2, 2, said.get("adam", 12))

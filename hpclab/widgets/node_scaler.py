@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import ipywidgets as widgets
@@ -48,13 +48,16 @@ class NodeScaler(Scaler):
 
     def update_models(self) -> None:
         """Fit the laws to what is there."""
-        self._laws, self._curves = [], cache(self._modelled)
-        if self._results:
-            found = self.experiment.fit(self._results)
-            self._laws = [found.amdahl, found.usl]
+        laws: list[Any] = []
+        try:
+            if self._results:
+                found = self.experiment.fit(self._results)
+                laws = [found.amdahl, found.usl]
+        finally:  # both at once: a slider that moves meanwhile must not keep curves without the fits
+            self._laws, self._curves = laws, cache(partial(self._modelled, laws))
 
-    def _modelled(self, most: int) -> list[Curve]:
-        fits = [Curve.of_fit(law, most) for law in self._laws if isinstance(law, Fit)]
+    def _modelled(self, laws: list[Any], most: int) -> list[Curve]:
+        fits = [Curve.of_fit(law, most) for law in laws if isinstance(law, Fit)]
         knee = self.experiment.knee()
         return [*fits, Curve.fed(knee, most)] if math.isfinite(knee) else fits
 

@@ -26,8 +26,6 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
         message.value = f'<div role="{role}" style="{css}">{html.escape(text)}</div>'
 
     def decide(how: Callable[[], object]) -> None:
-        if prediction.decided:
-            return
         try:
             how()
         except ValueError as error:
@@ -41,9 +39,13 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
             one.disabled = True
         say(prediction.text[0].upper() + prediction.text[1:] + ".")
 
+    def skip_it() -> None:
+        if not prediction.decided:
+            decide(prediction.skip)
+
     tip, blue = "Keep this number as my prediction", {"button_style": "primary"}
     commit = button("Commit", tip, lambda: decide(lambda: prediction.commit(_number(field.value))), **blue)
-    skip = button("Skip", "Go on without a prediction", lambda: decide(prediction.skip))
+    skip = button("Skip", "Go on without a prediction", skip_it)
     controls = [field, commit, skip]
     if prediction.decided:
         decided()

@@ -90,6 +90,7 @@ BAD = [
     ('[paths]\nscratch = "/scratch"', r"each learner's own, such as /scratch/\$USER"),
     ('[software]\nmodules = "gcc"', r'must be a list of modules such as \["python/3\.12"\]'),
     ('[software]\nmodules = ["gcc; id"]', "not 'gcc; id'"),
+    ("[software]\nmodules = [3]", "must be a list, each of it a name such as .*, not 3"),
     ('[software]\nimage = "docker://x y"', r"software\.image"),
     ('[software]\npython = "python3 -m"', r"software\.python"),
     ('[slurm]\npartitoin = "x"', r"A key of slurm in .* must be one of partition, account, qos, reserv"),

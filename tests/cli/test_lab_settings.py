@@ -37,7 +37,8 @@ def test_another_jupyters_variables_stay_outside_and_folders_that_take_nothing_a
     another = ["JPY_PARENT_PID", "JUPYTERHUB_API_TOKEN", "JUPYTER_TOKEN", "JUPYTER_PORT", "JUPYTERLAB_DIR",
                "JUPYTER_GATEWAY_URL"]  # fmt: skip
     taken = ["JUPYTER_RUNTIME_DIR", "XDG_DATA_HOME", "IPYTHONDIR"]
-    theirs = {"HOME": tmp_path, "JUPYTER_CONFIG_DIR": tmp_path / "theirs", "JUPYTER_CONFIG_PATH": "/theirs"}
+    theirs = {"HOME": tmp_path, "JUPYTER_CONFIG_DIR": tmp_path / "theirs", "JUPYTER_CONFIG_PATH": "/theirs",
+              "JUPYTER_PATH": "/theirs"}  # fmt: skip
     for name, value in (dict.fromkeys(another, 1) | dict.fromkeys(taken, "/proc/nowhere") | theirs).items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.delenv("JUPYTER_DATA_DIR", raising=False)
@@ -48,6 +49,7 @@ def test_another_jupyters_variables_stay_outside_and_folders_that_take_nothing_a
         assert seen[name].startswith(str(state)), name
     assert seen["JUPYTER_CONFIG_DIR"] == str(tmp_path / "theirs")
     assert seen["JUPYTER_CONFIG_PATH"].endswith(f"{os.pathsep}/theirs")
+    assert seen["JUPYTER_PATH"].endswith("/theirs")
     without = lab_child._environment(state, theirs=False)
     assert without["JUPYTER_CONFIG_DIR"].startswith(str(state))
     assert "/theirs" not in without["JUPYTER_CONFIG_PATH"]

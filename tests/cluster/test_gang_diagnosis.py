@@ -1,11 +1,16 @@
 """Who is to blame, from what each rank is known to have done: collectives begun, messages sent, awaited."""
 
+import queue
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from hpclab.cluster.gang import diagnosis
 from hpclab.cluster.gang.diagnosis import RankState
+from hpclab.cluster.gang.gangs import Gangs
+from hpclab.cluster.gang.rank import ProgressReporter
+from hpclab.cluster.watch import Activity
 
 NETWORK = {"type": "RuntimeError", "message": "Connection closed by peer", "network": True, "traceback": "",
            "exception": b""}  # fmt: skip
@@ -35,6 +40,7 @@ def talked(*messages, collectives=None):
         ([5, 5, 5], {0: ("error", NETWORK), 2: ("exit", -9)}, 2, "SIGKILL"),  # a death before its echo
         ([5, 5], {0: ("error", NETWORK), 1: ("error", OWN)}, 1, "layer 7"),  # so is an exception of its own
         ([6, 5, 6], {0: ("error", NETWORK)}, 1, "rank 0: 6, rank 1: 5, rank 2: 6"),
+        ([-1, 4], {1: ("error", NETWORK)}, 0, "collective 1,"),  # the first is not the zeroth
         ([6, 6], {1: ("error", NETWORK)}, 1, "Connection closed"),  # nobody in particular
         ([6, 6], {0: ("error", NETWORK), 1: ("stopped", ["process"])}, 1, "its process is suspended"),
     ],
@@ -120,3 +126,23 @@ def test_one_that_returned_while_others_wait_for_it_is_told(ranks):
     assert deadlock(ranks).startswith("Rank 1 has returned without ")
     assert str(error := diagnosis.diagnose(ranks, 5.0)).startswith("Rank 1 returned without ")
     assert error.rank == 1
+
+
+def test_a_message_for_which_torch_has_no_work_is_counted():
+    reporter = ProgressReporter(0)
+    send = reporter._counted("send", lambda *_: None)
+    assert send(None, [], 1) is None  # the default group is None here
+    assert reporter.messages == {1: (1, 0)}
+
+
+def test_what_ranks_print_after_their_gang_has_failed_is_passed_over(capsys):
+    gangs = Gangs.__new__(Gangs)
+    gangs.events, gangs.used, gangs.ready, gangs.ended = queue.Queue(), {"at": 7}, {}, {}
+    gangs.states, gangs.ending, gangs.activity = {"at": RankState(0)}, None, Activity()
+    gangs.loop = SimpleNamespace(start=lambda asking: None, answers=lambda *_, **__: None)
+    gangs._wait_ready = lambda addresses: gangs._take_events()
+    gangs.events.put(("at", "print", 7, "in time"))
+    gangs._take_events()
+    gangs.events.put(("at", "print", 7, "too late"))
+    gangs._end(["at"], wait=True)
+    assert capsys.readouterr().out == "[rank 0] in time\n"

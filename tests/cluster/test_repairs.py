@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from hpclab.cluster import nodes as nodes_module
 from hpclab.cluster import repairs
-from hpclab.cluster.errors import JoinError, NodeLost, PoolError, RankError
+from hpclab.cluster.errors import Cancelled, JoinError, NodeLost, PoolError, RankError
 from hpclab.cluster.gang.diagnosis import RankState
 from hpclab.cluster.gang.gangs import Gangs
 from hpclab.cluster.nodes import Nodes
@@ -116,3 +117,36 @@ def test_nodes_that_end_one_after_the_other_are_told_of_together():
     threading.Timer(0.3, ended.append, "b").start()
     with pytest.raises(JoinError, match=r"^2 of 3 nodes ended before they joined. All of one cause"):
         nodes.wait_for_all(None)
+
+
+def test_new_nodes_are_asked_for_though_a_cancel_comes_while_the_old_ones_leave(monkeypatch):
+    nodes, applied = Nodes.__new__(Nodes), []
+    monkeypatch.setattr(nodes_module, "refuse_lost_places", lambda _: None)
+    nodes.activity, nodes.roster = Activity(), Roster()
+    nodes.name, nodes._numbers, nodes.backend = (
+        "p",
+        iter(range(9)),
+        SimpleNamespace(single=False, directory=None),
+    )
+    nodes.roster.want("ab")
+    nodes.roster.addresses = lambda names: dict.fromkeys(names, "at")
+    nodes.loop = SimpleNamespace(run=lambda expelling: (expelling.close(), nodes.activity.check_cancelled()))
+    nodes._apply = lambda: applied.append(list(nodes.roster.names))
+    with nodes.activity.one_thing("a map"):
+        nodes.activity.cancel()
+        assert nodes.replace(["b"]) == ["p-0"]
+        assert applied == [["a", "p-0"]]
+        with pytest.raises(Cancelled):
+            nodes.activity.check_cancelled()
+
+
+def test_what_cleans_up_within_a_clean_up_leaves_the_outer_one_as_it_is():
+    activity = Activity()
+    with activity.one_thing("a map"):
+        activity.cancel()
+        with activity.cleaning_up():
+            with activity.cleaning_up():
+                pass
+            activity.check_cancelled()
+        with pytest.raises(Cancelled):
+            activity.check_cancelled()

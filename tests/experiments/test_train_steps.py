@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hpclab.experiments import train_steps
 from hpclab.experiments.train_steps import PARTS, SUMMED, Costs, TrainSteps
 from hpclab.models.gpu_cluster import named
 from hpclab.models.storage import Server, Store
@@ -26,7 +27,7 @@ def seconds(results, ranks=2):
     return {one.component: one.value for one in select(results, "seconds", ranks=ranks)}
 
 
-def made(ranks=2, repeat=0, slower=1.0):
+def made(ranks=2, repeat=0, slower=1.0, sample=None):
     """What three steps become, of which the second is the median: STEP, one message hidden for 0.1 s."""
     steps = []
     for times in (4 * slower, slower, 0.5 * slower):
@@ -37,7 +38,7 @@ def made(ranks=2, repeat=0, slower=1.0):
         begin = times * (at / times - 0.45)  # 0.1 s before the end of the backward pass
         steps.append(TrainedStep(marks, [Message("", 8, begin, begin + 0.4 * times)], 1.0))
     pool = SimpleNamespace(backend="local", label="here", workers=lambda: [])
-    return TINY._results([Trained(steps, [1.0], [0.0], Sample(1, 1))] * ranks, pool, repeat, "")
+    return TINY._results([Trained(steps, [1.0], [0.0], sample or Sample(1, 1))] * ranks, pool, repeat, "")
 
 
 def test_the_parts_are_those_of_the_median_step_and_exposed_messages_are_among_them():
@@ -46,6 +47,13 @@ def test_the_parts_are_those_of_the_median_step_and_exposed_messages_are_among_t
     (step,) = select(found, "makespan")
     assert step.value == pytest.approx(sum(STEP.values()))
     assert step.origin is Origin.MEASURED
+
+
+@pytest.mark.parametrize(("cores", "shared", "late"), [(1, 1.0, 0.3), (1, 0.5, 0.55), (4, 1.0, 0.8)])
+def test_seconds_without_a_core_beyond_the_ranks_turns_are_others(cores, shared, late, monkeypatch):
+    monkeypatch.setattr(train_steps, "environment", lambda *_: {"cores": cores, "shared": shared})
+    assert made(sample=Sample(1, 0.2, 0.8))[0].environment["late"] == pytest.approx(late)
+    assert made(sample=Sample(1, 1, 0.0))[0].environment["late"] == 0
 
 
 def test_costs_are_medians_over_repeats_and_give_back_the_messages():

@@ -56,8 +56,9 @@ def test_the_item_is_named_however_it_ends_its_node(pool, monkeypatch, how):
             time.sleep(60)  # the worker takes its leave meanwhile
         return number
 
-    with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 3"):
+    with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 3") as raised:
         pool.map(ends, range(8))
+    assert raised.value.item == 3
     assert pool.map(abs, [-1, -2]) == [1, 2]
 
 

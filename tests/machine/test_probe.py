@@ -223,7 +223,8 @@ def test_gpus_from_the_drivers_files_and_from_nvidia_smi(tmp_path, environment):
     })  # fmt: skip
     amd = Gpu("AMD GPU", "AMD", "cuda", 64 * 2**30)
     assert gpus.gpus(tmp_path) == (Gpu("NVIDIA A100", "NVIDIA", "cuda", driver="550.54.15"), amd)
-    says = "#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559, 550.54.15'\necho 'No devices'\n"
+    lines = "WARNING: infoROM is corrupted", "NVIDIA H100 80GB HBM3, 81559, 550.54.15", "No devices"
+    says = "#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines)
     environment["PATH"] = f"{programs(tmp_path, 'nvidia-smi', text=says)}:/usr/bin:/bin"
     h100 = Gpu("NVIDIA H100 80GB HBM3", "NVIDIA", "cuda", 81559 * 2**20, "550.54.15")
     assert gpus.gpus(tmp_path) == (h100, amd)

@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.parallel.execution import Execution, plan
+from hpclab.parallel.execution import Execution, TorchTransport, plan
 
 HERE = Path(__file__).parent
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}")
@@ -66,3 +66,18 @@ def test_a_ring_receives_straight_into_its_place_once_sums_are_done():
     steps = plan(schedules.collective("all_reduce", "ring", 4, 40), 1)
     assert [step.direct for step in steps] == [set()] * 3 + [{0}] * 3
     assert all(list(step.sends) == [2] for step in steps)
+
+
+def test_a_schedule_for_others_and_a_buffer_of_another_size_are_refused():
+    schedule = schedules.collective("all_gather", "ring", 3, 9)
+    with pytest.raises(ValueError, match="for 3 ranks, and 2 are here"):
+        Execution(schedule, OneRank(0, 2))
+    for buffer in (numpy.zeros(8), numpy.zeros((9, 1))):
+        with pytest.raises(ValueError, match="must have 9 elements"):
+            Execution(schedule, OneRank(0, 3))(buffer)
+
+
+@pytest.mark.slow  # three seconds, in which torch is imported
+def test_outside_of_a_gang_the_way_into_one_is_said():
+    with pytest.raises(RuntimeError, match=r"pool.run"):
+        TorchTransport()

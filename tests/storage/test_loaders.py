@@ -66,7 +66,7 @@ def test_torch_gives_the_same_tokens_in_order_and_at_random(format, workers, tmp
 def test_a_learners_own_dataset_is_read_once_and_marked(workers, shuffle):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        epoch = read(Numbers(), batch=6, workers=workers, shuffle=shuffle, step=0.001)
+        epoch = read(Numbers(), batch=6, workers=workers, shuffle=shuffle, step=numpy.float32(0.001))
     marks = [event for event in epoch.trace.events if event.label == "mine"]
     order = [event.bytes for event in marks]
     assert sorted(order) == list(range(40))

@@ -1,4 +1,4 @@
-"""A storage server's clock, which says when each request is due, and what it has room for."""
+"""A storage server's clock, which says when each request is due; room for files; what a store is called."""
 
 import contextlib
 import errno
@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from hpclab.models.storage import Server, Store
 from hpclab.storage import server
 from hpclab.storage.server import BEHIND, Clock
+from hpclab.storage.striped import condition
 
 
 def test_a_rate_is_kept_a_late_request_made_up_for_and_an_idle_second_not():
@@ -41,3 +43,11 @@ def test_a_store_knows_so_many_files(monkeypatch):
             one.show("b", {})
     assert caught.value.errno == errno.ENOSPC
     assert list(one.files) == ["a"]
+
+
+def test_the_condition_says_what_is_emulated():
+    servers = (Server(50e6, 2000), Server(50e6, 2000), Server(10e6))
+    assert condition(Store(servers, metadata=1000, latency=0.002, link=100e6)) == (
+        "a striped store of 2 servers at 50 MB/s and 2,000 operations/s each, 1 server at 10 MB/s, "
+        "a metadata server of 1,000 opens/s, 2 ms of latency for each open, links of 100 MB/s"
+    )

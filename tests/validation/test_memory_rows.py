@@ -97,3 +97,9 @@ def _linear(name):
     fixed = memory.CONTEXT + memory.NCCL
     stored = numpy.array([memory_rows.predict(one) - fixed for one in found]) / memory.RESERVED
     return stored, numpy.array([one.value for one in found])
+
+
+def test_a_stage_of_zero_that_there_is_not_leaves_its_row_out(predicted):
+    right, wrong = predicted("parameters,zero,dp,memory_gb\n7.5e9,3,64,1.9\n7.5e9,9,64,31.4\n", "mem_d.csv")
+    assert right.value == pytest.approx(7.5e9 * 16 / 64)
+    assert "zero must be" in str(wrong)

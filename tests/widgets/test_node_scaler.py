@@ -119,11 +119,27 @@ def test_an_error_is_a_sentence_in_the_widget_and_a_fit_that_fails_leaves_the_po
     for wrong, said in (((None, experiment), "needs a Pool"), ((Pool(), 4), "needs an experiment")):
         with pytest.raises(ValueError, match=said):
             NodeScaler(*wrong)
+    assert "disk" in scaler.announcer.value
     experiment.errors.clear()
     experiment.fit = lambda results: 1 / 0
     measure(scaler, 1, 2)
     assert "ZeroDivisionError" in scaler._status.value
     assert "2 nodes are 1.8× as fast" in title(scaler)
+    del experiment.fit
+    measure(scaler, 3)
+    assert "ZeroDivisionError" not in scaler._status.value
+
+
+def test_a_slider_that_moves_during_a_fit_leaves_no_curves_without_it(scaler, experiment, monkeypatch):
+    fit = type(experiment).fit
+
+    def slow(spec, results):
+        scaler._models["contention"].value += 0.1
+        return fit(spec, results)
+
+    monkeypatch.setattr(type(experiment), "fit", slow)
+    measure(scaler, 1, 2, 3, 4)
+    assert "USL on" in said(scaler)
 
 
 def test_close_cancels_and_leaves_no_thread(experiment):

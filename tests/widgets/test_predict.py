@@ -35,3 +35,12 @@ def test_what_is_no_number_gets_one_sentence(typed):
     skip.click()
     assert (prediction.value, prediction.text) == (None, "no prediction")
     assert "No prediction." in message.value
+
+
+def test_one_decided_in_another_control_is_said_to_be_made():
+    prediction = Prediction("Speedup", "×", 0, 100)
+    first, second = predict.ask(prediction).children, predict.ask(prediction).children
+    for field, commit, *_ in (first, second):
+        field.value = "3"
+        commit.click()
+    assert "It is already made (you predicted 3 ×): run its cell again" in second[-1].value

@@ -25,14 +25,18 @@ class Backend:
     scratch."""
 
     kind: str
-    batch: Any = None  # the batch system where its jobs queue, beside those of the user's other pools
+    batch: Any  # the batch system where its jobs queue, beside those of the user's other pools, or None
     on_local_slurm = False  # nodes are of the Slurm of this machine, whose GPUs are in name only
     single = False  # whether all nodes are one job, which cannot grow and starts its own workers again
     network: str | None = "lo0" if sys.platform == "darwin" else "lo"  # on which a gang's ranks talk
     cluster: Any
 
-    def __init__(self, request: Request, name: str, guard: Guard, site: bool = False):
-        self.request, self.name, self.guard, self.site = request, name, guard, site
+    @staticmethod
+    def connect() -> Any:
+        """The batch system of its jobs; BatchError where there is none or it does not answer."""
+
+    def __init__(self, batch: Any, request: Request, name: str, guard: Guard, site: bool = False):
+        self.batch, self.request, self.name, self.guard, self.site = batch, request, name, guard, site
         self.directory = command.private_directory(name, shared=site)
         guard.register(remove=str(self.directory))
 
@@ -92,14 +96,17 @@ class Backend:
 
 
 def choose(request: Request, name: str, guard: Guard) -> Backend:
-    """The backend that a request asks for; with "auto" the first of BACKENDS that there is or that starts."""
+    """The backend that a request asks for; with "auto" the first of BACKENDS that answers."""
     for kind, name_of_class in BACKENDS.items():
         if request.backend in ("auto", kind):
+            made = pkgutil.resolve_name(name_of_class)
             try:
-                return pkgutil.resolve_name(name_of_class)(request, name, guard)
+                batch = made.connect()
             except BatchError as error:
                 if request.backend == kind:
                     raise
                 if not isinstance(error, BatchMissing):
                     warnings.warn(f"{error} So the nodes are processes of this machine.", stacklevel=5)
+                continue
+            return made(batch, request, name, guard)
     raise AssertionError("The last backend is this machine, which is always there.")

@@ -74,10 +74,10 @@ class BatchNodes(Backend):
     job_number: str
 
     def __init__(self, batch: Any, request: Request, name: str, guard: watchdog.Guard):
-        self.batch, self.on_local_slurm = batch, batch.kind == "local"
+        self.on_local_slurm = batch.kind == "local"
         self.settings = site_settings.checked(self.kind, own=self.on_local_slurm)
         self.cancelled = False  # whether all jobs are, in one command
-        super().__init__(request, name, guard, site=not self.on_local_slurm)
+        super().__init__(batch, request, name, guard, site=not self.on_local_slurm)
         guard.register(**self.ending())
 
     def ending(self) -> dict[str, object]:
@@ -116,8 +116,11 @@ class BatchNodes(Backend):
         try:
             self.start(job, options | own, listens)
         except RuntimeError as error:
+            first: BaseException = error
+            while cause := first.__cause__ or first.__context__:
+                first = cause
             raise JoinError(
-                f"The pool's scheduler did not start here: {error.__cause__ or error}. interface and "
+                f"The pool's scheduler did not start here: {first}. interface and "
                 f"scheduler-options of jobqueue.{self.kind} in jobqueue.yaml say where it listens."
             ) from None
 
@@ -178,7 +181,8 @@ class BatchNodes(Backend):
         return f"Its job was not submitted{f': {job.refused}' if job and job.refused else '.'}"
 
     def explain(self, names: list[str]) -> str:
-        return super().explain(names) + self.batch.trouble()
+        one_of_each = {getattr(self.job(name), "job_id", None) or name: name for name in names}
+        return super().explain([*one_of_each.values()]) + self.batch.trouble()
 
     def end_all(self) -> bool:
         """Cancel every job of this name, also one that is just being submitted, until none is left."""

@@ -80,7 +80,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
     for note in above.glob(f"hpclab-*/{_OWNER}"):
         with suppress(OSError, ValueError):
             where, pid, since = note.read_text().rsplit(" ", 2)
-            if where == here and processes.start_time(int(pid)) != since:
+            if here.strip() and where == here and processes.start_time(int(pid)) != since:
                 shutil.rmtree(note.parent, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
     (made / _OWNER).write_text(f"{here} {os.getpid()} {processes.start_time(os.getpid())}")

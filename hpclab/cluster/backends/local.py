@@ -69,9 +69,9 @@ class LocalNodes(Backend):
 
     kind = "local"
 
-    def __init__(self, request: Request, name: str, guard: watchdog.Guard):
+    def __init__(self, batch: None, request: Request, name: str, guard: watchdog.Guard):
         request.refuse_slurm_words()
-        super().__init__(request, name, guard)
+        super().__init__(batch, request, name, guard)
         self.start(NodeProcess, {}, {"host": command.LOOPBACK})
 
     def worker_command(self, scheduler: str, name: str) -> list[str]:

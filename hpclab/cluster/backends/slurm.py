@@ -6,10 +6,10 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
-from hpclab.cluster import slurm_commands
+from hpclab.cluster import slurm, slurm_commands
 from hpclab.cluster.backends.batch import BatchJob, BatchNodes, dask_jobqueue
 from hpclab.cluster.request import Request, replaced, sbatch_size, value_of
-from hpclab.cluster.slurm import connect
+from hpclab.cluster.slurm import Slurm
 from hpclab.cluster.watchdog import Guard
 
 STARTS = 10  # how often a worker of a single allocation is started at most
@@ -42,8 +42,12 @@ class SlurmNodes(BatchNodes):
 
     kind, job_number = "slurm", "SLURM_JOB_ID"
 
-    def __init__(self, request: Request, name: str, guard: Guard):
-        super().__init__(connect(export=False), request, name, guard)
+    @staticmethod
+    def connect() -> Slurm:
+        return slurm.connect(export=False)
+
+    def __init__(self, batch: Slurm, request: Request, name: str, guard: Guard):
+        super().__init__(batch, request, name, guard)
         self.single = request.allocation == "single"
         self._asked = request.directives(self.settings.get("job-extra-directives", ()))
         memory, gpus = self._memory(), request.gpus_per_node

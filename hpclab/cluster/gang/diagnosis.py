@@ -144,7 +144,7 @@ def _late(gang: Sequence[RankState]) -> tuple[RankState, float, int | None, str]
         return gang[rank], gang[waiting].changed, waiting, f"{what} rank {waiting}"
     behind = min(gang, key=lambda state: state.collectives)
     ahead = [state.changed for state in gang if state.collectives > behind.collectives]
-    return (behind, max(ahead), None, f"collective {behind.collectives + 1}") if ahead else None
+    return (behind, max(ahead), None, f"collective {max(0, behind.collectives) + 1}") if ahead else None
 
 
 def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:

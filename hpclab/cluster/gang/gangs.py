@@ -197,6 +197,7 @@ class Gangs:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
         self.ending = self.loop.start(self.loop.answers(addresses, relay.order, "end", limit=SETTLE))
         if wait:
+            self.states = {}  # what its ranks still print is passed over
             self.settle()
             with self.activity.cleaning_up():
                 self._wait_ready(addresses)

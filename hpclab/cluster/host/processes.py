@@ -51,12 +51,13 @@ def start_time(pid: int) -> str:
 
 def where() -> tuple[str, str]:
     """This start of this machine's kernel, whose processes have one monotonic clock, and the namespace of
-    process ids, which containers have of their own each; both empty where nobody can say."""
-    try:
+    process ids, which containers have of their own each; "" where nobody can say."""
+    boot = space = ""
+    with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return boot, os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return "", ""
+    with contextlib.suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return boot, space
 
 
 def descendants(pid: int) -> list[Process]:

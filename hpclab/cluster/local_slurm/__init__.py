@@ -121,10 +121,10 @@ class LocalSlurm:
                     stderr=output, cwd="/", env=environment, check=True,
                 )  # fmt: skip
         except BaseException as error:  # an interrupt leaves nothing half started
-            told = said.read_text(errors="replace").strip()[-1000:] or "its supervisor was killed"
+            told = said.read_text(errors="replace").strip()[-1000:] if said.exists() else ""
             self.stop()
             if isinstance(error, subprocess.CalledProcessError):
-                raise SlurmError(f"Slurm did not start: {told}") from None
+                raise SlurmError(f"Slurm did not start: {told or 'its supervisor was killed'}") from None
             raise
 
 

@@ -106,7 +106,8 @@ class Mapping:
             if finished and (done == total or time.monotonic() - fetched > FETCH_EVERY):
                 self._fetch(finished)
                 finished, fetched = [], time.monotonic()
-        self.loop.run(self._forget())
+        with self.loop.activity.cleaning_up():  # the values are here
+            self.loop.run(self._forget())
         return [self.outcomes[place] for place in range(total)]
 
     async def _forget(self) -> None:
@@ -152,7 +153,8 @@ class Mapping:
         return NodeKilled(
             f"The task of {self._which(place)} ended the node it ran on {self.deaths[place] or 'too many'} "
             "times, so it is not tried again: look for what ends the process (memory, os._exit, a crash in a "
-            "library) and run it on that item alone."
+            "library) and run it on that item alone.",
+            place,
         )
 
     def _which(self, place: int) -> str:

@@ -32,8 +32,8 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
             raise SlurmMissing("No Slurm runs here; hpclab slurm up starts one.")
-        slurm = Slurm("local", "", cluster.environment)
-        slurm.version = slurm.ask_version()
+        version = slurm_commands.run(["sinfo", "--version"], cluster.environment).strip()
+        slurm = Slurm("local", version, cluster.environment)
     if export:
         for name in os.environ.keys() - slurm.environment.keys():
             del os.environ[name]
@@ -55,7 +55,7 @@ def site_version() -> str | None:
     configured |= any(os.path.exists(f"{place}/slurm.conf") for place in _CONF_IN)
     ask = ["sinfo", "--noheader", "--format=%a"]  # a site may keep scontrol ping from its users
     try:
-        slurm_commands.run(ask, environment, *((10.0, 2) if configured else (3.0, 1)))
+        slurm_commands.run(ask, environment, *((20.0, 1) if configured else (3.0, 1)))
         return slurm_commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
         if not configured:

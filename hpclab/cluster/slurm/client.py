@@ -88,10 +88,11 @@ class Slurm:
         end (MinJobAge), so what it said once is kept here."""
         told = [] if self._no_accounting else self._accounted(wanted)
         if self._no_accounting or not (wanted or set()) <= {job.id for job in told}:
+            jobs = self._squeue(records.SQUEUE_FORMAT)  # before the codes: a job may end in between
             codes = self._poll(
                 *records.SQUEUE, f"--user={os.getuid()}", f"--Format={records.EXIT_CODE_FORMAT}"
             )
-            remembered = records.read_remembered(self._squeue(records.SQUEUE_FORMAT), codes)
+            remembered = records.read_remembered(jobs, codes)
             told = [*remembered, *told]  # a database may learn of an end later
         self._seen.update({(job.array_job or job.id, job.array_task): job for job in told})
         return sorted(self._seen.values(), key=lambda job: (job.ended or 0.0, job.id))

@@ -74,13 +74,15 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
             (place / file).parent.mkdir(exist_ok=True)
             (place / file).write_text(text, encoding="utf-8")
         (place / "bin" / "srun").chmod(0o755)
+        (job := place / "job").mkdir()
         for index in script.array or (None,):
-            (job := place / f"job-{index}").mkdir()
-            trouble, files = _run_once(script, place, job, index, deadline), _files(job)
-            trial.trouble, trial.files = trial.trouble or trouble, trial.files | files
-            *more, last = [name for name in files if not name.endswith(".out")] or [""]
-            if more and not trial.duplicate_result:
+            before = _stamps(job)
+            trouble = _run_once(script, place, job, index, deadline)
+            trial.trouble = trial.trouble or trouble
+            *more, last = [name for name, stamp in _stamps(job).items() if before.get(name) != stamp] or [""]
+            if index is not None and more and not trial.duplicate_result:
                 trial.duplicate_result = f"Array task {index} wrote {', '.join(more)} and {last}"
+        trial.files = _files(job)
         return trial
 
 
@@ -184,6 +186,12 @@ def _settled(place: Path) -> dict[str, str]:
         if found == before:
             break
     return found
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """When each result in `folder` was written last, by its name; logs are none."""
+    found = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.suffix != ".out"}
+    return {name: (stat.st_mtime_ns, stat.st_ino) for name, stat in found.items()}
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -29,7 +29,8 @@ BLOCKS = 65_536  # traced at once
 ALIGNMENT = 256  # bytes; cudaMalloc's
 
 # The device's memory: a copy of each array of the caller's, by its id: the same object at the same address.
-Device = dict[int, Memory]
+# The array stays here too, or what is made from the next argument could get its id.
+Device = dict[int, tuple[Any, Memory]]
 
 
 def trace(
@@ -65,8 +66,7 @@ def trace(
     own = _execute(program, held, sources, recorder, findings)
     requests = recorder.requests()
     findings.add_costs(requests, recorder)
-    of_device, of_blocks = ([Array(one.name, one.base) for one in some] for some in (device.values(), own))
-    arrays = (*of_device, *dict.fromkeys(of_blocks))
+    arrays = (*(Array(memory.name, memory.base) for _, memory in device.values()), *own)
     return KernelTrace(
         program.name, sources.text, grid_size, block_size, chosen, arrays, requests,
         tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers),
@@ -75,9 +75,9 @@ def trace(
 
 def _execute(
     program: Function, held: dict[str, Any], sources: Sources, recorder: Recorder, findings: Findings
-) -> list[Memory]:
-    """All chosen blocks; the shared and local arrays that they made."""
-    own: list[Memory] = []
+) -> list[Array]:
+    """All chosen blocks; the shared and local arrays that they made, each place once."""
+    own: dict[Array, None] = {}
     for number in range(len(recorder.blocks)):
         block = Block(number, recorder, findings)
         interpreter = Interpreter(sources, block)
@@ -91,10 +91,10 @@ def _execute(
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             raise sources.refused(interpreter.line, f"cannot execute this: {error}") from error
         finally:
-            own += block.own.values()
+            own |= dict.fromkeys(Array(one.name, one.base) for one in block.own.values())
     else:
         races_between_blocks(recorder, findings)
-    return own
+    return [*own]
 
 
 def _three(name: str, value: Any, fill: int) -> Dim3:
@@ -149,6 +149,6 @@ def _argument(name: str, value: Any, device: Device) -> Any:
         must = "must be a number or a NumPy array of numbers"
         raise ValueError(f"The argument {name} {must}, not {type(value).__name__}.")
     if id(value) not in device:
-        base = sum(-(-max(1, held.data.nbytes) // ALIGNMENT) * ALIGNMENT for held in device.values())
-        device[id(value)] = Memory(name, "global", numpy.array(value, order="A"), base)
-    return whole(device[id(value)])
+        base = sum(-(-max(1, held.data.nbytes) // ALIGNMENT) * ALIGNMENT for _, held in device.values())
+        device[id(value)] = value, Memory(name, "global", numpy.array(value, order="A"), base)
+    return whole(device[id(value)][1])

@@ -44,7 +44,7 @@ class Sources:
         linecache.checkcache(of.__code__.co_filename)
         try:
             text = textwrap.dedent(inspect.getsource(of))
-            definition = ast.parse(text).body[0]
+            definition = next(iter(ast.parse(text).body), None)  # the file may have changed
         except (OSError, SyntaxError, TypeError):
             where = "define it in a file or a notebook cell"
             raise Unsupported(f"The source of {of.__name__} cannot be read: {where}.") from None

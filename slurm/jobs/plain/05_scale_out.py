@@ -22,15 +22,15 @@ if __name__ == "__main__":
     files = sorted(map(str, Path(sysconfig.get_path("stdlib")).glob("*.py")))
     chunks = [files[i : i + chunk] for i in range(0, len(files), chunk)]
     serial = count_words(files)  # what every run must give
-
-    own = tempfile.mkdtemp()  # Dask's own place in /tmp may be another user's
-    asked = ["sinfo", "--noheader"]  # is there a Slurm, and does it answer?
-    if shutil.which("sinfo") and subprocess.call(asked) == 0:
-        cluster = SLURMCluster(cores=1, memory="1 GB", local_directory=own)
+    own = tempfile.TemporaryDirectory()  # Dask's in /tmp may be another user's
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if shutil.which("sinfo") and subprocess.call(["sinfo"], **quiet) == 0:
+        cluster = SLURMCluster(cores=1, memory="1 GB", walltime="00:10:00")
         cluster.scale(jobs=nodes)  # partition, account: see jobqueue.yaml
     else:
-        cluster = LocalCluster(nodes, threads_per_worker=1, local_directory=own)
-    with cluster, Client(cluster) as client:
+        here = {"threads_per_worker": 1, "local_directory": own.name}
+        cluster = LocalCluster(n_workers=nodes, **here)
+    with own, cluster, Client(cluster) as client:
         client.wait_for_workers(nodes, timeout=600)
         begin = time.perf_counter()
         parts = client.gather(client.map(count_words, chunks, pure=False))

@@ -1,5 +1,7 @@
 """Lesson 00: right answers, each written in its own way, and the wrong ones a learner is likely to give."""
 
+from hpclab.exercises import lesson_00
+
 
 def choose_by_cases(place, here, wanted):
     if place == "login node":
@@ -11,6 +13,11 @@ def choose_by_cases(place, here, wanted):
 
 def slurm_if(rule):
     return lambda place, here, wanted: "slurm" if rule(place, here, wanted) else "local"
+
+
+def besides(*case):
+    """The right rule, but for one case."""
+    return slurm_if(lambda *given: (choose_by_cases(*given) == "slurm") != (given == case))
 
 
 LOGIN, JOB = "login node", "inside a job"
@@ -31,6 +38,7 @@ WRONG = {
         (lambda place, here, wanted: "auto", '"auto" leaves the choice'),
         (lambda place, here, wanted: print(place), "is the return missing?"),
         (lambda place, here, wanted: place == "login node", 'must be "local" or "slurm"'),
+        *((besides(*case), said) for case, (_, said) in lesson_00._CASES.items()),
         (lambda place: "local", "TypeError"), ("slurm", "The answer is a function"),
     ],
     "PACK": [

@@ -7,6 +7,7 @@ from tests.exercises.kernels import function, kernel
 
 H100 = from_catalogue("h100-80gb")
 ROOF, BF16 = H100.roof("fp32"), H100.roof("bf16")
+SOLD = H100.roof("fp32", "peak").bandwidth
 
 BY_HAND = {
     "scale and add": ("memory", 3 * 4 * 2**28 / ROOF.bandwidth),
@@ -93,6 +94,9 @@ WRONG = {
         (predicted("short add", "memory", 120_000 / ROOF.bandwidth), "however short"),
         (predicted("short add", "launch", 2.5), "in microseconds"),
         (predicted("short add", "network", 2.5e-6), "the bound"),
+        (predicted("scale and add", "memory", 3 * 2**30 / SOLD), "bandwidth that is sold"),
+        (predicted("softmax", "memory", 2 * BY_HAND["softmax"][1]), "too many bytes a number"),
+        (predicted("short add", "memory", BY_HAND["short add"][1]), "far less than the 2.5 µs of a launch"),
         (predicted("softmax", "memory", float("nan")), "must be a number"),
         (BY_HAND | {"softmax": "memory"}, "write a pair"),
         ({"softmax": BY_HAND["softmax"]}, "an entry for each"),

@@ -45,6 +45,7 @@ WRONG = {
         (lambda t, s: t * s / (s + 1), "asking 60 + 48"),
         (lambda t, s: t * s / (s - 1), "Return float('inf') there"),
         (lambda t, s: t * s / (1 - s), "the sign is wrong"),
+        (lambda t, s: t * s / (s - 1) if s > 1 else 1e9, "no amount of work pays"),
         (lambda t, s: t * s / (s - 1) if s > 1 else None, "for a speedup of 1 or less"),
     ],
     "READ_THE_BARS": [
@@ -52,6 +53,7 @@ WRONG = {
         (READ | {"D": "smaller chunks"}, "smaller chunks mean more tasks"),
         (READ | {"A": "a faster file system"}, "Most is lost as queue wait"),
         (READ | {"C": "more nodes"}, "more nodes add rank-seconds"),
+        (READ | {"C": "larger chunks"}, "in every chunk, whatever its size"),
         (READ | {"A": "wait"}, "a remedy must be one of a faster file system; a faster program; ask"),
         (dict(zip(READ, lesson_05.REMEDIES, strict=False)), "A: Most is lost"),
         (list(READ.values()), "one remedy for each of A, B, C and D"),

@@ -69,6 +69,7 @@ WRONG = {
         ((18e-6, TIMES[0] / 8), "Take beta from the large messages"),
         ((18e-6, 8.5e-10 / 8), "bytes, not bits"), ((18e-6, 0.855), "in nanoseconds"),
         ((18e-6, 8.55e-4), "in microseconds"), ((18e-6, 0), "Take beta from the large messages"),
+        ((21e-6, 8.55e-10), "8 bytes are hardly any"), ((18e-6, 9.45e-10), "Take beta from"),
         ((18e-6, float("nan")), "beta must be a number"), ((18e-6, "fast"), "beta must be a number"),
         ("18 µs", "a pair"),
     ],
@@ -81,6 +82,7 @@ WRONG = {
     ],
     "CROSSOVER": [
         (crossover(math.log2), "math.ceil"), (crossover(math.log), "to base 2"),
+        (crossover(lambda p: math.floor(math.log2(p))), "With 5 ranks a tree needs 3 steps"),
         (crossover(lambda p: p / 4 + 1), "For 16 ranks, 20 µs and 1 ns/byte you get"),
         (crossover(rounded_up, ring_trips=2), "only goes one way"),
         (crossover(rounded_up, tree_trips=2), "only goes round once"),
@@ -92,6 +94,7 @@ WRONG = {
     ],
     "BOTTLENECK": [
         (LINKS | {"C": "InfiniBand NDR"}, "cannot have carried it"),
+        (LINKS | {"D": "NVLink 4"}, "busy, and another would be nearly full"),
         (LINKS | {"A": "PCIe 4 x16"}, "You took size / time"),
         (LINKS | {"A": "NVLink 4"}, "Bits for bytes? That link carries eight times as much."),
         (dict(zip(LINKS, lesson_06.LINKS, strict=True)), "A:"),  # as they are printed

@@ -40,12 +40,15 @@ WRONG = {
         (lambda n, p, s: state(n, p, s) / 1e9, "a number of GB"),
         (lambda n, p, s: state(n, p, s) / 2**30, "a number of GiB"),
         (lambda n, p, s: state(n, p, s - 1), "a stage late"),
+        (lambda n, p, s: (12 + 4 / p if s == 1 else 2 + 14 / p if s == 2 else 16 / p if s else 16) * n,
+         "stage 1 shards the largest part first"),
         (of(2, 2, 8), "a float32 copy of the parameter"),
         (of(2, 4, 12), "18 bytes"), (of(4, 4, 8), "is float32"),
     ],
     "REMEDY": [
         (FITTING | {"C": "recompute"}, "2.8 TB"), (FITTING | {"D": "recompute"}, "costs nothing"),
         (FITTING | {"A": "accumulate"}, "smallest micro-batch"), (FITTING | {"B": "shard"}, "140 GB on each"),
+        *((FITTING | {key: remedy}, said) for (key, remedy), said in lesson_09._AGAINST.items()),
         (dict(zip("ABCD", lesson_09.REMEDIES, strict=True)), "smallest micro-batch"),  # as they are printed
         (FITTING | {"A": "fewer layers"}, "must be one of accumulate; adapters; recompute; shard"),
     ],

@@ -44,6 +44,7 @@ WRONG = {
     "AXIS": [
         (FITTING | {"C": "pipeline"}, "cuts a single matrix"), (FITTING | {"E": "tensor"}, "sends least"),
         (FITTING | {"A": "tensor"}, "once a step"), (FITTING | {"D": "data"}, "tokens of a sequence"),
+        (FITTING | {"B": "data"}, "parameters that most tokens do not go through"),
         (dict(zip("ABCDE", lesson_10.AXES, strict=True)), "once a step"),  # as they are printed
         (FITTING | {"D": "sequence"}, "must be one of context; data; expert; pipeline; tensor"),
     ],

@@ -133,6 +133,9 @@ CALLS = {
     "cuda.atomic.exch(a, 0, i)": numpy.maximum(LANE - 1, 0),
     "cuda.atomic.cas(a, 0, i, i + 1)": LANE,
     "cuda.atomic.compare_and_swap(a, 0, i)": LANE > 1,
+    "cuda.nanosleep(5) is cuda.threadfence_block()": 1,
+    "cuda.atomic.nanmax(a, 0, i) + cuda.atomic.nanmin(a, 1, -i)": numpy.maximum(LANE - 1, 0)
+    + numpy.minimum(1 - LANE, 1),
     "a.itemsize + a.strides[0] + a.nbytes": 8 + 8 + 256,
 }
 
