@@ -60,13 +60,14 @@ class Shell(ZMQInteractiveShell):
     def _shorter(self, kind: type, value: Any, trace: TracebackType | None) -> list[str] | None:
         """What to show; None where IPython's own is right."""
         frames, interrupt = [*_steps(trace)], value
-        while interrupt and not isinstance(interrupt, KeyboardInterrupt):  # libraries turn one into theirs
+        # Libraries turn one into their own exceptions, some of which are false.
+        while interrupt is not None and not isinstance(interrupt, KeyboardInterrupt):
             interrupt = interrupt.__cause__ or interrupt.__context__
         theirs = [self._is_theirs(one) for one in frames]
         if True not in theirs:
-            return [f"KeyboardInterrupt: {INTERRUPTED}"] if interrupt else None
+            return [f"KeyboardInterrupt: {INTERRUPTED}"] if interrupt is not None else None
         last, said, added = len(theirs) - theirs[::-1].index(True), str(value).rstrip(), ""
-        if interrupt:
+        if interrupt is not None:
             others = (one for one in _steps(interrupt.__traceback__) if not self._is_theirs(one))
             halves = any(one.tb_frame.f_code.co_name == "<module>" for one in others)
             kind, added = KeyboardInterrupt, HALF_IMPORTED if halves else INTERRUPTED

@@ -22,7 +22,7 @@ def unless_measured(origin: Origin) -> str:
 def numbered(count: int, unit: str) -> str:
     """1 process, 4 processes: `count` of the plural `unit`."""
     one = unit.removesuffix("es" if unit.endswith("sses") else "s")
-    return f"{count} {one if count == 1 else unit}"
+    return f"{count:,} {one if count == 1 else unit}"
 
 
 def spelled(name: str) -> str:

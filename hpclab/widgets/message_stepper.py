@@ -101,7 +101,7 @@ def _named(names: Any) -> list[tuple[str, str]]:
     return [(wording.spelled(name), name) for name in names]
 
 
-@lru_cache(1)  # a step asks no model
+@lru_cache(8)  # a step asks no model
 def _of_settings(
     collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool
 ) -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:

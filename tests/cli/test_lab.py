@@ -119,6 +119,18 @@ def soak(*names):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGKILL", *soak("SIGINT", "SIGTERM", "SIGHUP")])
+def test_whatever_ends_it_ends_its_kernels_where_there_is_no_slurm(lab, name):
+    one = lab()
+    assert "7" in one.run_in_kernel("print(3 + 4)")
+    family = one.family()
+    assert len(family) >= 3  # the command, the server, the kernel
+    one.process.send_signal(getattr(signal, name))
+    until(lambda: all(map(gone, family)), "all of it has ended")
+    assert not [*one.runtime.glob("kernel-*.json")]
+
+
+@pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL", *soak("SIGTERM", "SIGHUP")])
 def test_kernels_use_the_slurm_that_it_starts_and_whatever_ends_it_ends_all_of_it(lab, place, name):

@@ -1,15 +1,17 @@
 """Pools of one user take turns: who is first, who gives way, and that twelve at once come to it."""
 
+import itertools
 import os
 import stat
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from hpclab.cluster import Pool, turns
-from hpclab.cluster.errors import NodeLost
+from hpclab.cluster import Pool, turns, watch
+from hpclab.cluster.errors import JoinError, NodeLost
 from hpclab.cluster.host import private
 from hpclab.cluster.notes import Dashboard, Notes, newest_dashboard
 
@@ -76,6 +78,23 @@ def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
     assert said.startswith("4 nodes are held by other pools of yours: ")
     assert f"3 by 05_scale_out.ipynb (process {os.getpid()}, at work)" in said
     assert f"1 by pool hpclab-a (process {os.getpid()}, idle for 7 s)" in said
+
+
+def test_who_waits_says_for_whom_after_some_seconds_and_not_before(notes, monkeypatch, capsys):
+    now = itertools.count(10)  # a second more at each look
+    a, b, _ = notes
+    a.say(nodes=4)
+    b.say(wants=2, waits_since=0.0)
+    waiting = turns.Turns.__new__(turns.Turns)
+    waiting.notes, waiting.one_asks, waiting._fits = b, True, lambda need: False
+    waiting.nodes = SimpleNamespace(request=SimpleNamespace(join_timeout=0.5), activity=watch.Activity())
+    asked, others = [], b.others
+    monkeypatch.setattr(b, "others", lambda: asked.append(capsys.readouterr().out) or others())
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    with pytest.raises(JoinError, match=r"2 nodes were not free within 0\.5 s"):
+        waiting._wait(2)
+    assert asked[:4] == [""] * 4
+    assert sum("Waiting for 2 nodes" in text for text in asked) == 1
 
 
 @pytest.mark.slurm

@@ -26,15 +26,29 @@ def test_all_is_measured_and_nothing_is_left(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_costs_come_back_from_the_times_they_made():
+@pytest.mark.parametrize(("kind", "evicted", "cold"), [
+    ("ext4", True, "cold"), ("ext4", False, "not known"), ("tmpfs", True, "not known"),
+])  # fmt: skip
+def test_cold_is_only_said_of_what_was_evicted(kind, evicted, cold, monkeypatch, tmp_path):
+    monkeypatch.setenv("HPCLAB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(read_samples.places, "type_of", lambda *_: kind)
+    monkeypatch.setattr(read_samples.formats, "evict", lambda *_: evicted)
+    found = ReadSamples(workers=(0,), samples=40, length=16, repeats=1).measure()
+    said = {(one.parameters["cache"], one.environment["cache"]) for one in found}
+    assert said == {("warm", "warm"), ("cold", cold)}
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8])
+@pytest.mark.parametrize("costs", [COSTS, replace(COSTS, handover=1.0)], ids=["", "slow to hand over"])
+def test_costs_come_back_from_the_times_they_made(costs, cores):
     spec = ReadSamples(workers=(0, 2))
-    machine = SimpleNamespace(cores=SimpleNamespace(whole=2))
-    times = spec.predict(machine, dict.fromkeys(read_samples.CACHES, COSTS))
+    machine = SimpleNamespace(cores=SimpleNamespace(whole=cores))
+    times = spec.predict(machine, dict.fromkeys(read_samples.CACHES, costs))
     assert {one.origin for one in times} == {Origin.MODELLED}
-    times = [replace(one, environment={"cores": 2}) for one in times]
-    opens, fetch = spec.samples * COSTS.open, spec.samples * 2 * spec.length / COSTS.bandwidth
+    times = [replace(one, environment={"cores": cores}) for one in times]
+    opens, fetch = spec.samples * costs.open, spec.samples * 2 * spec.length / costs.bandwidth
     parts = {("array", 0, "storage"): fetch, ("files", 0, "storage"): fetch + opens,
-             ("array", 2, "worker start"): 3 * COSTS.start}  # fmt: skip
+             ("array", 2, "worker start"): 3 * costs.start}  # fmt: skip
     seconds = [
         replace(time, quantity="rank-seconds", component=component, value=value)
         for (format, workers, component), value in parts.items()
@@ -42,7 +56,7 @@ def test_costs_come_back_from_the_times_they_made():
     ]
     runs = [replace(one, value=one.value * slower) for slower in (0.2, 1, 7) for one in [*times, *seconds]]
     for fitted in spec.fit(runs).values():  # medians over repeats
-        assert astuple(fitted) == pytest.approx(astuple(COSTS), rel=0.05)
+        assert astuple(fitted) == pytest.approx(astuple(costs), rel=0.05)
     with pytest.raises(ValueError, match="no rank-seconds of files with 0 workers, cold"):
         spec.fit([one for one in [*times, *seconds] if one.parameters["format"] != "files"])
 

@@ -27,6 +27,7 @@ def test_a_thousand_nodes_do_not_fill_the_screen_and_hide_mine():
     assert "<b>n999</b> job 1" in html
     assert html.count("listitem") < 40
     assert "and 968 more nodes" in html
+    assert "more nodes" not in nodes_view.draw(nodes[:32])
 
 
 def test_a_long_queue_is_counted_by_what_it_waits_for():

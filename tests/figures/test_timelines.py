@@ -27,6 +27,7 @@ def stretches(ax):
 
 def test_every_event_is_where_it_was_and_what_comes_first_in_the_kinds_covers(ax, words):
     timeline.draw(ax, made(2))
+    assert not any(line.get_visible() for line in ax.get_xgridlines())
     drawn = stretches(ax)
     assert len(drawn) == 2 + 2 * 3 * 2
     assert (1, 1.0, 1.8) in drawn

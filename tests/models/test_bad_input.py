@@ -58,5 +58,6 @@ def test_what_is_none_is_refused_in_a_sentence(name, bad, refused):
 def test_a_whole_number_may_be_written_as_a_float():
     two = cluster(2.0)
     assert (two.route(0.0, 1), two.terms(0.0, 1, 100)) == (two.route(0, 1), two.terms(0, 1, 100))
+    assert [seconds for _, _, seconds in two.terms(0, 1, 0)] == [0.0] * len(two.terms(0, 1, 1))
     model = Transformer(2, 32, 4, 16, 4096)
     assert memory.peak(model, Plan(8, data=8, zero=1.0)) == memory.peak(model, Plan(8, data=8, zero=1))

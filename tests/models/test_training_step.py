@@ -38,6 +38,8 @@ def test_a_product_takes_waves_of_tiles():
     lone = matmul.seconds(128, 128, 2**16, A100)  # one tile: the sum is split over multiprocessors
     assert lone < 2 * 128 * 128 * 2**16 / (A100.rate / 108) / 4
     assert [matmul.aligned(n, 512, 2) for n in (1, 2, 4, 8, 16)] == pytest.approx([0, 1 / 3, 2 / 3, 1, 1])
+    narrow = 2 * (65536 * 4096 + 4096 * 16 + 65536 * 16) / A100.bandwidth  # waits for its bytes
+    assert matmul.seconds(65536, 16, 4096, A100) == pytest.approx(A100.launch + narrow)
     odd, even = (matmul.seconds(4096, n, 4096, A100) for n in (50257, 50264))
     assert odd > 2 * even
     assert matmul.seconds(2048, 2048, 150, A100, 96) > 5 * matmul.seconds(2048, 2048, 152, A100, 96)
@@ -195,3 +197,10 @@ def test_a_stage_of_zero_is_a_row(monkeypatch):
     assert before == 0 < after
     assert whole < at_once
     assert ZERO[1].among("all_reduce", 64) == (1, 64)  # nobody else holds the same part
+
+
+@pytest.mark.parametrize(
+    ("precision", "size"), [("fp32", 4), ("tf32", 4), ("bf16", 2), ("fp16", 2), ("fp8", 1)]
+)
+def test_a_number_of_a_product_has_the_bytes_of_its_precision(precision, size):
+    assert matmul.units(from_catalogue("h100-80gb"), precision).element == size
