@@ -7,7 +7,7 @@ import pytest
 from hpclab.cluster import backends
 from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.slurm import SlurmNodes
-from hpclab.cluster.errors import BatchError, BatchMissing
+from hpclab.cluster.errors import BatchError, BatchMissing, JoinError
 
 
 def choose(monkeypatch, backend, connecting=None, making=None):
@@ -58,3 +58,23 @@ def test_members_of_one_job_are_explained_by_asking_once(monkeypatch):
         nodes.explain([f"a-{at}" for at in range(9)] + ["b"]) == "Job 7 waits.\nIts job was not submitted: no"
     )
     assert asked == [7]
+
+
+def test_where_the_scheduler_cannot_listen_the_systems_own_words_are_told(tmp_path):
+    def start(*_):
+        try:
+            raise OSError(99, "Cannot assign requested address")
+        except OSError as error:
+            try:
+                raise RuntimeError("OwnScheduler failed to start.") from error
+            except RuntimeError as wrapped:
+                raise RuntimeError("Cluster failed to start.") from wrapped
+
+    nodes = object.__new__(SlurmNodes)
+    nodes.request = SimpleNamespace(cores_per_node=1, partition=None, account=None, walltime=None)
+    nodes.name, nodes.directory, nodes.settings, nodes.on_local_slurm = "p", tmp_path, {}, False
+    nodes.start = start
+    with pytest.raises(
+        JoinError, match=r"start here: \[Errno 99\] Cannot assign requested address\. "
+    ):
+        nodes.start_jobs(None)

@@ -56,6 +56,17 @@ def test_without_accounting_the_controller_is_asked_and_what_it_forgets_is_still
     assert site.asked.count("sacct") == 1  # it said no; every further question would wait as long
 
 
+def test_jobs_are_asked_for_before_their_exit_codes():
+    """Or of one that ends in between, the code that it has would be missed, and 0 be said."""
+    history, asked = site_of(None), []
+    history._poll = lambda *words, **_: (
+        asked.append(any(word.startswith("--Format=") for word in words)) or ""
+    )
+    history._no_accounting = True
+    history.history()
+    assert asked == [False, True]
+
+
 def test_exit_codes_as_squeue_writes_them():
     for code, exit_code in {"0": 0, "768": 3, "9": 137, "139": 139, "1:0": 1, "0:15": 143}.items():
         (job,) = records.read_remembered(_text([_remembered(7, "FAILED")]), f"7 {code}\n")
