@@ -108,7 +108,7 @@ class Plan:
         """Whether each of the replicas holds its part only of "optimizer", "gradients" or "parameters"."""
         return what in ZERO[self.zero].sharded
 
-    def groups(self, rank: int = 0) -> dict[str, range]:
+    def groups(self, rank: int) -> dict[str, range]:
         """The ranks that work together with `rank` along each of AXES, itself among them."""
         found, stride = {}, 1
         for axis in AXES:

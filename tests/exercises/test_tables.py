@@ -30,6 +30,11 @@ def test_the_profiles_of_lesson_03():
         assert counts["warps"] == pytest.approx(max(resident, 8), rel=0.02)
 
 
+def test_how_often_a_block_reads_its_matrices():
+    f = lesson_03._facts(rows=192, columns=224, depth=8, high=12, wide=7)
+    assert (f.of_a, f.of_b, f.readings) == (19, 22, 41)  # 4096 over 224 and over 192, and what is begun
+
+
 def test_the_tables_of_lesson_06():
     notebook = json.loads((root() / "notebooks" / "06_pass_messages.ipynb").read_text("utf-8"))
     text = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
