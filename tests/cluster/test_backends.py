@@ -74,7 +74,5 @@ def test_where_the_scheduler_cannot_listen_the_systems_own_words_are_told(tmp_pa
     nodes.request = SimpleNamespace(cores_per_node=1, partition=None, account=None, walltime=None)
     nodes.name, nodes.directory, nodes.settings, nodes.on_local_slurm = "p", tmp_path, {}, False
     nodes.start = start
-    with pytest.raises(
-        JoinError, match=r"start here: \[Errno 99\] Cannot assign requested address\. "
-    ):
+    with pytest.raises(JoinError, match=r"start here: \[Errno 99\] Cannot assign requested address\. "):
         nodes.start_jobs(None)

@@ -104,6 +104,11 @@ def test_a_gpu_is_found_under_the_name_it_gives_itself(said, memory, name):
         catalogue_name("NVIDIA T4", 16e9)
 
 
+def test_a_cpus_arrays_are_past_every_cache_or_take_as_many_operations():
+    for step, shape in KernelLadder(on="cpu").steps():
+        assert 2**26 < max(step.problem.bytes(shape), step.problem.flops(shape)) <= 2**28
+
+
 def test_sizes_are_the_largest_within_both_limits(doubling):
     # 8 bytes and one operation an item: 2¹⁷ items are 2²⁰ bytes; at most 1,000 operations are 512 items.
     assert sized(doubling, 2**20, 2**40) == (2**17,)

@@ -20,6 +20,11 @@ def test_both_ways_cost_the_core_twice_and_the_wire_once():
     assert aware.one_way(8) - FABRIC.one_way(8) == pytest.approx(2 * Host.query)  # at both ends
 
 
+def test_a_large_message_is_asked_for_first():
+    size, calls = 2**26, 2 * FABRIC._calls(2**26)
+    assert FABRIC.one_way(size) == pytest.approx(4 * FABRIC.latency + calls + FABRIC.wire(size))
+
+
 def test_the_kernels_tcp_has_its_latency_and_its_copying_core():
     tcp, roce = over("ethernet-100g"), over("roce-100g")
     assert tcp.latency > roce.latency + 8e-6

@@ -6,7 +6,8 @@ import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.models.pipeline import evened, overhead, simulate
+from hpclab.models.pipeline import evened, measured, overhead, simulate
+from hpclab.trace import Event, Trace
 
 
 @pytest.mark.parametrize(("name", "chunks"), [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 4)])
@@ -50,3 +51,10 @@ def test_bad_input_is_refused(refused):
     for bad in (-1, numpy.nan, numpy.inf, 1e30, "two", None, [1, 2, 3], [1, -1]):
         refused(lambda bad=bad: simulate(pipeline, bad, 1.0))
         refused(lambda bad=bad: simulate(pipeline, 1.0, 1.0, bad))
+
+
+@pytest.mark.parametrize("ranks", [[1] * 8, [0] * 8, [0] * 4 + [1] * 3, [0] * 4 + [1] * 5])
+def test_a_trace_of_another_schedule_is_refused(ranks):
+    events = tuple(Event(rank, "compute", at, 1.0, label="F 0") for at, rank in enumerate(ranks))
+    with pytest.raises(ValueError, match="with this very schedule"):
+        measured(schedules.pipeline("1F1B", 2, 2), Trace(events, 2, 0.0, 9.0))

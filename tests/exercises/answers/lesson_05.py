@@ -32,7 +32,8 @@ WRONG = {
         (4, "write the unit"), ("four", "not a size"), (-1, "must be a number from"),
     ],
     "NODES_THAT_PAY": [
-        (8, "takes exactly 70 %, too"), (32, "the fastest run"), (64, "slower than 32"),
+        (8, "an efficiency of 88%. That is above 70 %, but at least 70 % takes"),
+        (32, "the fastest run"), (64, "slower than 32"),
         (1, "always 100 % efficient"), (4, "so is a larger number"), (12, "no row for 12 nodes"),
         (0, "must be a number from 1 to 64 nodes"),
     ],
@@ -62,6 +63,7 @@ WRONG = {
         ({"nodes": 11, "chunk": "4 MiB"}, "later than 120 s"),
         ({"nodes": 64, "chunk": "4 MiB"}, "come below 1,250"),
         ({"nodes": 20, "chunk": "64 KiB"}, "later than 120 s"), ({"nodes": 12}, "a dict with nodes, chunk"),
+        ({"nodes": 12, "chunk": "4 MiB", "more": 1}, "a dict with nodes, chunk"),
         ({"nodes": 12, "chunk": 4}, "chunk must be a number from 65536"),
         ({"nodes": 0, "chunk": "4 MiB"}, "nodes must be a whole number from 1 to 64"),
     ],
