@@ -155,9 +155,9 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(store, client):
 
 
 def test_a_write_that_takes_longer_than_an_answer_may_is_no_silence(monkeypatch):
-    monkeypatch.setattr(file_system, "PATIENCE", 0.5)
-    with StripedStore((Server(2e6),)) as store:
-        store.client().pipe_file("x", bytes(3_000_000))
+    monkeypatch.setattr(file_system, "PATIENCE", 5.0)  # and seven seconds, less what the sockets hold
+    with StripedStore((Server(4e6),)) as store:
+        store.client().pipe_file("x", bytes(28_000_000))
 
 
 def test_what_is_being_written_takes_room_from_its_beginning_until_its_writer_is_gone(doomed):

@@ -113,13 +113,13 @@ def test_an_error_is_a_sentence_in_the_widget_and_a_fit_that_fails_leaves_the_po
     experiment.errors[1] = OSError("<disk> full")
     measure(scaler, 1)
     assert "The run ended with OSError: &lt;disk&gt; full" in scaler._status.value
+    assert "disk" in scaler.announcer.value
     assert "Traceback" not in "".join(capsys.readouterr())
     scaler.run("four")
     assert "nodes must be a whole number from 1" in scaler._status.value
     for wrong, said in (((None, experiment), "needs a Pool"), ((Pool(), 4), "needs an experiment")):
         with pytest.raises(ValueError, match=said):
             NodeScaler(*wrong)
-    assert "disk" in scaler.announcer.value
     experiment.errors.clear()
     experiment.fit = lambda results: 1 / 0
     measure(scaler, 1, 2)
@@ -130,14 +130,14 @@ def test_an_error_is_a_sentence_in_the_widget_and_a_fit_that_fails_leaves_the_po
     assert "ZeroDivisionError" not in scaler._status.value
 
 
-def test_a_slider_that_moves_during_a_fit_leaves_no_curves_without_it(scaler, experiment, monkeypatch):
-    fit = type(experiment).fit
+def test_a_slider_that_moves_during_a_fit_leaves_no_curves_without_it(scaler, experiment):
+    fit = experiment.fit
 
-    def slow(spec, results):
+    def slow(results):
         scaler._models["contention"].value += 0.1
-        return fit(spec, results)
+        return fit(results)
 
-    monkeypatch.setattr(type(experiment), "fit", slow)
+    experiment.fit = slow
     measure(scaler, 1, 2, 3, 4)
     assert "USL on" in said(scaler)
 
