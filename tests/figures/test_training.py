@@ -53,8 +53,10 @@ def test_a_line_for_each_number_of_ranks_in_the_order_of_time(ax, words):
     assert [list(line.get_xdata()) for line in ax.lines[:2]] == [[1, 2], [1, 3]]
     assert {"1 rank", "2 ranks"} <= set(words(ax).split("\n"))
     assert "3.00 nats" in ax.get_title("left")
+    assert ax.xaxis.get_major_formatter()(2.0) == "2 s"
     loss_against_time.draw(ax, losses, along="tokens")
     assert "Tokens seen" in words(ax)
+    assert ax.xaxis.get_major_formatter()(2000.0) == "2,000"
 
 
 SMALL, LARGE = Memory(2.0**30, 2.0**30, 6.0 * 2**30, 2.0**32, 2.0**29), Memory(*[2.0**34] * 5)

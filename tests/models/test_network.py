@@ -5,7 +5,7 @@ import pytest
 
 from hpclab.models.network import Level, Link, Topology, framing, with_slow_link
 from hpclab.models.presets import PRESETS
-from hpclab.models.topologies import cluster, cube_mesh, dragonfly, single_node
+from hpclab.models.topologies import CUBE_MESH, cluster, cube_mesh, dragonfly, single_node
 
 FRAMES = {  # bytes of data and of all that goes over the wire with it, by their specifications
     "infiniband-hdr100": 2048 / 2074, "roce-50g": 1024 / 1106, "slingshot-11": 2048 / 2130,
@@ -73,6 +73,12 @@ def test_every_preset_joins_any_number_of_ranks_and_is_a_place_where_a_model_hol
     odd, many = PRESETS[name].ranks_per_node == 1, name != "dgx-1"
     assert known == ([False] * 4 if name == "shared-nic" else [False, True, odd, many])
     assert with_slow_link(PRESETS[name](8), 0, 1).place is None
+
+
+def test_each_gpu_of_a_dgx_1_has_six_wires_the_same_both_ways():
+    wires = numpy.array(CUBE_MESH)
+    assert (wires == wires.T).all()
+    assert wires.sum(axis=0).tolist() == [6] * 8
 
 
 def test_a_rail_joins_the_same_place_in_every_node_also_where_nodes_are_not_full():

@@ -81,3 +81,8 @@ def test_what_makes_no_collective_and_input_of_the_wrong_size_are_refused():
     schedule = schedules.collective("all_gather", "ring", 4, 10)
     with pytest.raises(ValueError, match="Rank 3 of this all_gather has 2 elements"):
         schedules.place(schedule, 3, numpy.zeros(3))
+
+
+def test_what_crosses_the_nodes_waits_at_its_hop_in_no_more_room_than_it_takes():
+    schedule = schedules.collective("all_to_all", "hierarchical", 8, 64, ranks_per_node=4)
+    assert schedule.buffer == 64 + 64 + 4 * 8  # what is given, what arrives, four ranks' blocks to one other
