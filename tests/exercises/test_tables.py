@@ -34,6 +34,7 @@ def test_how_often_a_block_reads_its_matrices():
     for rows, columns, read in ((192, 224, (19, 22, 41)), (128, 256, (16, 32, 48))):  # of 4096
         f = lesson_03._facts(rows, columns, depth=8, high=8, wide=8)
         assert (f.of_a, f.of_b, f.readings) == read
+        assert (f.registers, f.shared) == (8 * 8 + 8 + 8 + 24, 4 * 8 * (rows + columns))
 
 
 def test_the_tables_of_lesson_06():
