@@ -236,3 +236,12 @@ def test_a_folder_that_the_node_does_not_see_is_named(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert len(follow(Site(ended=[ended(6, "FAILED", 181)]), 6)) == 1
     assert f"this folder, {tmp_path}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_in_a_dry_run_the_jobs_number_in_the_logs_name_is_the_one_that_the_script_sees():
+    lines = ["#!/bin/bash", "#SBATCH --array=0-1 --output=%A.out", "echo $SLURM_ARRAY_JOB_ID"]
+    trial = job_trials.dry_run(JobScript("\n".join([*lines, ""])), seconds=3)
+    ((name, text),) = trial.files.items()
+    assert name == f"{text.split()[0]}.out"
+    assert text.split() == [text.split()[0]] * 2

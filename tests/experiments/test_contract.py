@@ -101,6 +101,7 @@ def test_what_it_measures_fits_and_predicts_are_results_of_one_shape(spec, pool,
     found = spec.measure(pool, progress=lambda *said: heard.append(said))
     assert all(isinstance(stage, str) and 0 <= done <= total for stage, done, total in heard)
     assert heard[-1][1] == heard[-1][2] > 0
+    assert (("reading the corpus", 0, 1) in heard) == (("reading the corpus", 1, 1) in heard)
     assert isinstance(found, results.Results)
     assert {one.repeat for one in found} == {0, 1}
     for one in found:

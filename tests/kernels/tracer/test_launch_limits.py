@@ -24,3 +24,8 @@ def test_what_no_gpu_would_start(grid, block, words):
     assert words in trace.findings[0].message
     assert not trace.blocks
     assert not trace.requests
+
+
+@pytest.mark.parametrize("grid", [(1, 65_535), (1, 1, 65_535), (2**31 - 1, 1)])
+def test_the_largest_grids_start(grid):
+    assert not tracer.trace(fill, grid, 1, numpy.zeros(64), blocks=[0]).findings
