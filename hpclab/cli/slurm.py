@@ -9,7 +9,7 @@ import sys
 import time
 
 from hpclab.cli import number
-from hpclab.cluster import local_slurm, slurm
+from hpclab.cluster import local_slurm, slurm, slurm_commands
 from hpclab.cluster.local_slurm import LocalSlurm
 
 _NONE = "No Slurm of ours runs here; hpclab slurm up starts one."
@@ -89,7 +89,7 @@ def _report(cluster: LocalSlurm | None) -> dict:
     }  # fmt: skip
     try:
         client = slurm.Slurm("local", "", cluster.environment, timeout=5.0)
-        report["version"] = client.ask_version()
+        report["version"] = slurm_commands.version(cluster.environment)
         report["nodes"] = {node.name: node.state for node in client.nodes()}
         report["jobs"] = len(client.queue())
     except slurm.SlurmError as error:

@@ -106,6 +106,11 @@ def run(
     raise failure
 
 
+def version(environment: Mapping[str, str]) -> str:
+    """``"slurm-wlm 22.05.8"``, from the program itself, which asks no controller for it."""
+    return run(["sinfo", "--version"], environment).strip()
+
+
 def sentence(said: str) -> str:
     """All that a command said in one line: Slurm often gives the cause, or its half, in an earlier line.
 

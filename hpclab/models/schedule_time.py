@@ -89,7 +89,6 @@ def crossover(one: Callable[[float], float], other: Callable[[float], float]) ->
     Found by bisection on the logarithm, to 0.1 %: below it the one that is faster for 1 byte wins, above it
     the other. Where they cross more than once, one of the places.
     """
-
     for time in (one, other):
         checks.instance("A time as a function of size", time, Callable, "a function")
 

@@ -99,14 +99,14 @@ def choose(request: Request, name: str, guard: Guard) -> Backend:
     """The backend that a request asks for; with "auto" the first of BACKENDS that answers."""
     for kind, name_of_class in BACKENDS.items():
         if request.backend in ("auto", kind):
-            made = pkgutil.resolve_name(name_of_class)
+            nodes_class = pkgutil.resolve_name(name_of_class)
             try:
-                batch = made.connect()
+                batch = nodes_class.connect()
             except BatchError as error:
                 if request.backend == kind:
                     raise
                 if not isinstance(error, BatchMissing):
                     warnings.warn(f"{error} So the nodes are processes of this machine.", stacklevel=5)
                 continue
-            return made(batch, request, name, guard)
+            return nodes_class(batch, request, name, guard)
     raise AssertionError("The last backend is this machine, which is always there.")

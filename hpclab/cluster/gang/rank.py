@@ -72,7 +72,7 @@ class ProgressReporter(threading.Thread):
                     sent, received = self.messages.get(args[0], (0, 0))
                     self.messages[args[0]] = (sent + (name == "send"), received + (name == "recv"))
                     work = original(group, tensors, *args, **more)
-                    if work is not None:  # NCCL has none of its own for a message of a batch
+                    if work is not None:  # a backend may have none for a message of a batch
                         self.under_way[work] = args[0]
                     return work
             return original(group, tensors, *args, **more)

@@ -32,8 +32,8 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
             raise SlurmMissing("No Slurm runs here; hpclab slurm up starts one.")
-        version = slurm_commands.run(["sinfo", "--version"], cluster.environment).strip()
-        slurm = Slurm("local", version, cluster.environment)
+        environment = cluster.environment
+        slurm = Slurm("local", slurm_commands.version(environment), environment)
     if export:
         for name in os.environ.keys() - slurm.environment.keys():
             del os.environ[name]
@@ -56,7 +56,7 @@ def site_version() -> str | None:
     ask = ["sinfo", "--noheader", "--format=%a"]  # a site may keep scontrol ping from its users
     try:
         slurm_commands.run(ask, environment, *((20.0, 1) if configured else (3.0, 1)))
-        return slurm_commands.run(["sinfo", "--version"], environment).strip()
+        return slurm_commands.version(environment)
     except SlurmError as error:
         if not configured:
             return None

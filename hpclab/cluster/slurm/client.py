@@ -165,10 +165,6 @@ class Slurm:
             time.sleep(_FRESH)
         raise SlurmError(f"Slurm knows no job {job_id} of yours{seen}.")
 
-    def ask_version(self) -> str:
-        """``"slurm-wlm 22.05.8"``, from the program itself."""
-        return self._run(["sinfo", "--version"]).strip()
-
     def longest(self, partition: str | None = None) -> float | None:
         """A partition's time limit in seconds, or the default one's; None for none."""
         return records.read_time_limits(self._partitions(records.TIME_LIMITS_FORMAT)).get(partition or "*")
