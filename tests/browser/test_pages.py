@@ -29,6 +29,8 @@ WIDER = """() => {
     return [...document.querySelectorAll(boxes)].filter(e => e.getBoundingClientRect().right > column
         && !scrolls(e.parentElement)).map(e => e.outerHTML.slice(0, 200));
 }"""
+TWICE = """[...document.querySelectorAll('.hpclab-widget .hpclab-widget')].filter(
+    inner => getComputedStyle(inner, '::after').content != 'none').length"""  # "Live when ...": once a widget
 SMALL = """() => [...document.querySelectorAll('article :is(p, li, td)')].filter(
     e => e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 16
 ).map(e => e.outerHTML.slice(0, 200))"""
@@ -102,6 +104,7 @@ def test_every_page_fits_and_is_large_enough_to_read(site, pages, browser):
                 assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), path
                 assert page.evaluate(WIDER) == [], (path, width)
                 assert page.evaluate(SMALL) == [], (path, width)
+            assert page.evaluate(TWICE) == 0, path
         page.goto((site / "index.html").as_uri())
         page.locator(".search-button-field:visible").first.click()
         box = page.locator("input[type=search]:visible").last
