@@ -49,7 +49,7 @@ def formula(
 
 
 def _of_stage(stage: ZeroStage, parameters: float, ranks: int) -> dict[str, float]:
-    """Bytes of the vectors of which a ring over all `ranks` would send what the stage's collectives send."""
+    """Bytes by collective of a vector of which a ring over all `ranks` sends what ZeRO's `stage` does."""
     found = defaultdict[str, float](float)
     for what in stage.each_pass + stage.once:
         among, every = stage.among(what, ranks)
@@ -58,7 +58,7 @@ def _of_stage(stage: ZeroStage, parameters: float, ranks: int) -> dict[str, floa
 
 
 def seconds(sent: Mapping[str, float], job: nccl.Job) -> float:
-    """How long these bytes that a rank sends take in `job`, one collective after the other, nothing hidden.
+    """Predicted seconds in `job` of the bytes `sent` by a rank: one collective after the other, none hidden.
 
     A collective is timed by its own size, of which a rank sends `bus_factor` times as much.
     """

@@ -10,7 +10,7 @@ from hpclab.compiled import njit
 
 @njit()
 def links_are_shared(step, source, target, way, links):
-    """Whether any two messages can meet on one of so many links.
+    """Whether any two messages can meet on one of `links` links.
 
     They cannot where one rank is an end of all messages over it, at most one of them in each step: a rank
     ends a step before it begins the next.
@@ -112,7 +112,7 @@ def shared_times(step, source, target, size, delay, way, bandwidth, mine, first)
 
 @njit()
 def _max_min_rates(flowing, way, bandwidth, stale, left, users, rate):
-    """New rates for all that share links with what has begun or ended, or with one another through others.
+    """Update `rate` of the `flowing` messages that `stale` links join, also through others; clear `stale`.
 
     Max-min fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2): the most crowded link gives each of its
     flows an equal part, and what those leave elsewhere goes to the others. -1 in `way` is a last link without

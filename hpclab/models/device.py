@@ -81,6 +81,7 @@ class Device:
 
     @property
     def bases(self) -> tuple[str, ...]:
+        """Those of BASES that the device has numbers for: "peak" only where its sold bandwidth is known."""
         return BASES if self.sold_bandwidth else BASES[1:]
 
     def roof(self, precision: str = "fp32", basis: str = "achievable") -> Roof:

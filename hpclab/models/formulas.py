@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 @dataclass(frozen=True)
 class Case:
     """`p` ranks, `n` bytes as the field quotes them (nccl-tests: the whole vector; what one rank sends
-    altogether in an all-to-all), and the seconds in which so many bytes move from rank to rank."""
+    altogether in an all-to-all), and `move(m)`, the seconds of a message of m bytes between two ranks."""
 
     p: int
     n: float
@@ -44,33 +44,33 @@ class Case:
         return self.p - (1 << self.power)
 
     def blocks(self, count: int = 1) -> float:
-        """A move of so many ranks' parts."""
+        """Seconds of one message with the blocks, n/p bytes each, of `count` ranks."""
         return self.move(count * self.n / self.p)
 
     def whole(self, count: int = 1) -> float:
-        """So many moves of all of it."""
+        """Seconds of `count` messages of all n bytes, one after the other."""
         return count * self.move(self.n)
 
     def halves(self) -> float:
-        """n/2 + n/4 + ... between 2^k ranks, then the same backwards."""
+        """Seconds of messages of n/2, n/4, ... bytes between 2^k ranks, then the same backwards."""
         return 2 * sum(self.move(self.n / (2 << s)) for s in range(self.power))
 
 
 def _doubling(c: Case) -> float:
-    """All-gather by recursive doubling, or reduce-scatter by halving: ranks beyond a power of two give their
-    block to a neighbour, which then counts twice, and get all the rest at the end."""
+    """Seconds of an all-gather by recursive doubling, or a reduce-scatter by halving: ranks beyond a power of
+    two give their block to a neighbour, which then counts twice, and get all the rest at the end."""
     ends = c.blocks() + c.blocks(c.p - 1) if c.extra else 0.0
     return ends + sum(c.blocks((1 << s) + min(1 << s, c.extra)) for s in range(c.power))
 
 
 def _bruck(c: Case) -> float:
-    """In step s the blocks whose distance has bit s set."""
+    """Seconds of Bruck's all-to-all: step s sends the blocks whose distance has bit s set."""
     slots = numpy.arange(c.p)
     return sum(c.blocks(int((slots >> bit & 1).sum())) for bit in range(c.log))
 
 
 def _round(c: Case) -> float:
-    """A block to the next rank in each step."""
+    """Seconds of p − 1 steps, in each of which every rank sends one block."""
     return (c.p - 1) * c.blocks()
 
 
@@ -93,8 +93,9 @@ FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
 
 
 def in_network(c: Case) -> float:
-    """An all-reduce that switches add up at line rate (SHARP: Graham et al., COMHPC 2016): each rank sends n
-    and receives n at once, whatever p is; the way down is a second latency. No published table has one."""
+    """Seconds of an all-reduce that switches add up at line rate (SHARP: Graham et al., COMHPC 2016): each
+    rank sends n and receives n at once, whatever p is; the way down is a second latency. No published table
+    has one."""
     return c.move(0) + c.whole()
 
 

@@ -25,13 +25,13 @@ class GpuCluster:
     title: str
 
     def job(self, gpus: int, nodes: int = 1) -> Job:
-        """`gpus` on `nodes`, as many on each: one group, with only its share of the nodes' network cards, for
-        the other GPUs communicate in their groups at the same time."""
+        """The Job of one group of `gpus` on `nodes`, as many on each. It has only its share of the nodes'
+        network cards, because the other GPUs communicate in their own groups at the same time."""
         share = self.network_bandwidth * gpus / nodes / self.node_gpus
         return Job(self.nvlink, gpus, nodes, self.network if nodes > 1 else None, share, self.node_gpus)
 
     def group(self, size: int, stride: int = 1) -> Job:
-        """A group of every `stride`-th rank, ranks being counted node after node."""
+        """The Job of a group of `size` ranks, every `stride`-th one, ranks being counted node after node."""
         inside = min(size, max(1, self.node_gpus // stride))
         return self.job(size, -(-size // inside))
 
@@ -48,7 +48,7 @@ _NAMED = {  # GPU, NVLink, GPUs a node; network, cards and their link in a node;
 
 
 def named(name: str) -> GpuCluster:
-    """One of _NAMED, of the catalogue's GPUs and links; ValueError lists them."""
+    """The cluster `name` ("dgx-h100") with the catalogue's GPUs and links; ValueError lists the names."""
     known = _NAMED[checks.choice("The cluster's name", name, _NAMED)]
     gpu, nvlink, node_gpus, network, cards, link, title = known
     device, memory = from_catalogue(gpu), catalogue.entry("gpu", gpu).value("memory")

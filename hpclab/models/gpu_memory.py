@@ -29,7 +29,7 @@ def sectors(addresses: Iterable[int], itemsize: int, unit: int = SECTOR) -> list
 
 @functools.lru_cache(maxsize=4096)  # the loops of a kernel ask the same again and again
 def _turns(addresses: tuple[int, ...], itemsize: int, lanes: tuple[int, ...]) -> tuple[int, ...]:
-    """Passes for each group of lanes that is served together and has somebody asking."""
+    """Passes over the banks for each group of lanes that is served together and has an active lane."""
     words = max(1, itemsize // WORD)
     wanted = defaultdict[int, set[int]](set)
     for lane, address in zip(lanes, addresses, strict=True):
@@ -82,7 +82,7 @@ class Request(Event):
 
     @property
     def passes(self) -> int:
-        """How often the banks of shared memory must be gone over; 0 outside it.
+        """Passes over the banks that a request to shared memory takes; 0 for other memory.
 
         Lanes that want the same word share it; lanes that want different words of one bank take turns. Items
         of 8 bytes are served half a warp at a time, of 16 bytes a quarter.
@@ -121,7 +121,7 @@ class Barrier(Event):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong (`kind` one of ERRORS) or dear (one of COSTS), in a sentence that names the threads."""
+    """An error (`kind` one of ERRORS) or a cost (one of COSTS), in a sentence that names the threads."""
 
     kind: str
     message: str
@@ -154,7 +154,7 @@ class Counts:
 
 @dataclass(frozen=True, repr=False)
 class KernelTrace:
-    """All that the traced blocks of one launch did, in order; it shows itself in one line.
+    """All that the traced blocks of one launch did, in order; its repr is one line.
 
     `after` holds, by argument name, what the kernel left in its arrays; the caller's own are untouched.
     """
@@ -189,7 +189,7 @@ class KernelTrace:
         return [r for r in self.requests if all(getattr(r, name) == value for name, value in wanted.items())]
 
     def counts(self, **wanted: Any) -> Counts:
-        """Summed over ``select(**wanted)``."""
+        """The Counts of the requests that ``select(**wanted)`` returns."""
         asked = self.select(**wanted)
         off_chip = [request for request in asked if request.space == "global"]
         return Counts(

@@ -107,4 +107,5 @@ def _solve(sizes: Array, times: Array, weights: Array) -> Array:
 
 
 def _sizes(size: ArrayLike) -> Array:
+    """`size` as an array; ValueError where something in it is no number of bytes."""
     return array("Every size must be a number of bytes", size, 0, 1e18)

@@ -38,14 +38,14 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Software:
-    """What training programs do differently; a table's source says which."""
+    """In what training programs differ; the source of a published row says what its own did."""
 
     fused: bool = True  # bias, activation, dropout, residual and casts to FP8 are one kernel
     adds: bool = False  # the product for weights adds up gradients itself
     gradient_bytes: int = 4  # of a number that is summed over ranks
     hide_tensor: str = "none"  # which collectives run behind products: also "backward" (for weights), "all"
-    hide_messages: bool = False  # so do the pipeline's, once it is filled
-    message_bandwidth: float = 0.0  # theirs in bytes/s, 0 for what NCCL gets
+    hide_messages: bool = False  # the pipeline's messages run behind products, too, once it is filled
+    message_bandwidth: float = 0.0  # of the pipeline's messages in bytes/s; 0: what NCCL gets
     flash: float = FLASH_3  # share of the peak rate that fused attention reaches
 
 
@@ -62,12 +62,12 @@ class Kernel(NamedTuple):
 
 Kernels = list[Kernel]
 Both = tuple[Kernels, Kernels]
-"""Forward and backward."""
+"""The kernels of the forward and of the backward pass."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one rank has of a micro-batch, and on what: all that its kernels depend on."""
+    """All that the kernels of one rank for a micro-batch depend on."""
 
     model: Transformer
     plan: Plan
@@ -81,7 +81,7 @@ class Work:
 
     @property
     def half(self) -> str:
-        """The precision of what FP8 leaves out: attention and logits."""
+        """The precision of attention and logits: the plan's, or "bf16" where that is "fp8"."""
         return "bf16" if self.plan.precision == "fp8" else self.plan.precision
 
     @cached_property
@@ -93,7 +93,7 @@ class Work:
         return {kind: matmul.units(gpu, kind, share, fitted.misaligned) for kind in kinds}
 
     def product(self, m: int, n: int, k: int, precision: str, result: int = 2) -> Kernel:
-        """A product of an (m, k) by a (k, n) matrix; `result`: bytes moved for each number of it."""
+        """The product of an (m, k) by a (k, n) matrix; `result`: bytes moved for an element of the result."""
         seconds = matmul.seconds(m, n, k, self.units[precision], result=result)
         return Kernel("matrix products", self.fitted.gap + seconds)
 
@@ -109,7 +109,7 @@ def layer(work: Work) -> Both:
 
 
 def products(work: Work) -> Both:
-    """The four linear layers, forward, and backward for their inputs and for their weights."""
+    """The products of the four linear layers: forward, and backward for their inputs and their weights."""
     model, tensor, tokens, kind = work.model, work.plan.tensor, work.tokens, work.plan.precision
     h, mine, f = model.hidden, model.hidden // tensor, model.feed_forward // tensor
     shapes = ((h, mine + 2 * model.kv_width // tensor), (mine, h), (h, (1 + model.gated) * f), (f, h))
@@ -120,7 +120,8 @@ def products(work: Work) -> Both:
 
 
 def attention(work: Work) -> Both:
-    """Scores, softmax and weighted values; fused, what is masked is left out, and scores computed again."""
+    """The kernels of attention: scores, softmax and weighted values, or one fused kernel for each pass, which
+    leaves out what is masked and computes the scores again in the backward pass."""
     model, plan = work.model, work.plan
     both, width = plan.micro_batch * model.heads // plan.tensor, model.hidden // model.heads
     rows, columns = model.sequence // plan.context, model.sequence
@@ -138,7 +139,7 @@ def attention(work: Work) -> Both:
 
 
 def elementwise(work: Work) -> Both:
-    """All else: what a rank has whole, what of attention's inputs, and what of the MLP's middle."""
+    """The element-wise kernels: norms, residuals, dropout, activation, biases, casts, sums of gradients."""
     model, software, tensor, tokens = work.model, work.software, work.plan.tensor, 2 * work.tokens
     whole, mine = tokens * model.hidden / work.plan.split, tokens * model.hidden / tensor
     wide, heads = tokens * model.feed_forward / tensor, mine + 2 * tokens * model.kv_width / tensor
@@ -165,26 +166,27 @@ def elementwise(work: Work) -> Both:
     return [work.moved(size) for size in forward], [work.moved(size) for size in backward]
 
 
-def waited(kernels: Kernels, work: Work, collectives: int = 0, seconds: float = 0.0) -> float:
-    """Seconds that the GPU waits for the host, which launches kernels while the GPU computes.
+def host_wait(kernels: Kernels, work: Work, collectives: int = 0, seconds: float = 0.0) -> float:
+    """Seconds that the GPU waits for the host, which launches `kernels` while the GPU computes.
 
-    It launches `collectives` as well, and goes on while the GPU is busy with them for `seconds`.
+    It also launches this number of `collectives`, which keep the GPU busy for `seconds`.
     """
     return max(0.0, work.fitted.launch * (len(kernels) + collectives) - total(kernels) - seconds)
 
 
 def total(kernels: Kernels) -> float:
+    """Seconds of all `kernels`, one after the other."""
     return sum(one.seconds for one in kernels)
 
 
 def embedding(work: Work) -> Kernels:
-    """What comes before the first layer, forward and backward: rows looked up, added, and added to."""
+    """The kernels before the first layer, both ways: rows looked up and summed, gradients added to them."""
     size = 2 * work.tokens * work.model.hidden
     return [work.moved(passes * size) for passes in (2, 3, 2, 2, 3)] + [work.moved(0)] * LITTLE
 
 
 def logits(work: Work) -> Kernels:
-    """What comes after the last layer: a product as wide as the vocabulary, and a loss in float32."""
+    """The kernels after the last layer, both ways: a product as wide as the vocabulary, a loss in float32."""
     h, words, tokens = work.model.hidden, work.model.vocabulary // work.plan.tensor, work.tokens
     shapes = ((tokens, words, h), (tokens, h, words), (h, words, tokens))
     loss = [work.moved(size * tokens * words) for size in LOSS]

@@ -7,7 +7,7 @@ from hpclab import checks
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of an open, a sample's decoding, a worker's start, a batch's handing over; B/s of reading."""
+    """Seconds to open a file, decode a sample, start a worker, hand over a batch; B/s of reading."""
 
     open: float
     bandwidth: float
@@ -24,11 +24,11 @@ class Costs:
 def loading_time(
     costs: Costs, *, samples: int, batches: int, opens: int, size: float, workers: int, cores: int
 ) -> float:
-    """Seconds to read `size` bytes in `opens` opens, decode `samples` and hand over `batches`.
+    """Predicted seconds to read `size` bytes in `opens` opens, decode `samples` and hand over `batches`.
 
-    Without workers the training process does all itself. With them a batch is handed over, which costs giver
-    and taker `costs.handover` each, and the longest of three counts: what the workers do at once (no more of
-    them than `cores`), what the training process does, and all of it on all cores.
+    Without workers the training process does all itself. With them a batch costs the worker and the training
+    process `costs.handover` each. After the workers' start the longest of three counts: the workers' part, at
+    most `cores` of them at once; the training process's part; and both parts, spread evenly over `cores`.
     """
     loading = opens * costs.open + size / costs.bandwidth + samples * costs.decode
     if not workers:

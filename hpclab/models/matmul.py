@@ -25,7 +25,7 @@ MISALIGNED = 0.38  # share of the rate where rows are a multiple of only 2 bytes
 @dataclass(frozen=True)
 class Units:
     """What a product needs of a device: FLOP/s of all `multiprocessors`, bytes/s of memory and of the last
-    cache, seconds of memory's `latency`, and `element`, the bytes of a number."""
+    cache, seconds of memory's `latency` and of a `launch`, and `element`, the bytes of a matrix element."""
 
     rate: float
     bandwidth: float
@@ -39,8 +39,8 @@ class Units:
 
 
 def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = MISALIGNED) -> Units:
-    """The units of a device in a precision that it has, at `sustained` times the best rate that a search over
-    shapes reached (`Roof.rate`)."""
+    """The Units of `device` for products in `precision`, at `sustained` times the best rate that a search
+    over shapes reached (`Roof.rate`)."""
     name = "bf16" if precision == "fp16" and "bf16" in device.precisions else precision
     roof = device.roof(name)
     cache_bandwidth = device.cache_bandwidth or roof.bandwidth * typical("cache over stream bandwidth")
@@ -52,15 +52,16 @@ def units(device: Device, precision: str, sustained: float = 1.0, misaligned: fl
 
 
 def aligned(n: int, k: int, element: int) -> float:
-    """1 where rows are a multiple of 16 bytes, 0 where only of 2, by powers of two between."""
+    """1 where rows of n and k elements are multiples of 16 bytes, 0 where of 2, by powers of two between."""
     return log2(gcd(n * element, k * element, 16) / 2) / 3
 
 
 @cache
 def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1, result: int = 2) -> float:
-    """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS.
+    """Predicted seconds of `batch` products of an (m, k) by a (k, n) matrix on `unit`, a device's Units.
 
-    `result` is the bytes that are written, or read and written, for each number of it.
+    The best of TILES and SPLITS counts. `result` is the bytes that are written, or read and written, for each
+    element of the result.
     """
     per = unit.multiprocessors
     rate, cached = unit.rate / per, unit.cache / per

@@ -40,39 +40,39 @@ class Memory:
 
 
 def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
-    """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan does not fit."""
+    """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan cannot split it."""
     stored = of_tensors(model, plan, stage)
     return replace(stored, buffers=stored.buffers + (RESERVED - 1) * stored.total + outside(plan))
 
 
 def of_tensors(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     """The Memory of torch's tensors alone, without what the allocator reserves and what is outside of it."""
-    model = even(model, plan)
+    model = with_full_stages(model, plan)
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
     held = held_parameters(model, plan, stage)
     three = states(held, plan.zero, plan.replicas, BYTES.get(plan.precision, MIXED))
-    now, whole = worked_on(model, plan, stage)
-    return Memory(*three, kept(model, plan, stage) + now, whole)
+    now, whole = transient_bytes(model, plan, stage)
+    return Memory(*three, kept_activations(model, plan, stage) + now, whole)
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:
-    """That of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
+    """The Memory of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
     return max((predict(model, plan, stage) for stage in {0, plan.pipeline - 1}), key=lambda one: one.total)
 
 
-def even(model: Transformer, plan: Plan) -> Transformer:
-    """The model as if all stages had as many layers as the fullest; often the first and last have fewer."""
+def with_full_stages(model: Transformer, plan: Plan) -> Transformer:
+    """`model` with as many layers in every stage as in the fullest; often the first and last have fewer."""
     return replace(model, layers=-(-model.layers // plan.pipeline) * plan.pipeline)
 
 
 def states(
     held: float, zero: int, ranks: int, each: tuple[int, int, int] = MIXED
 ) -> tuple[float, float, float]:
-    """Bytes of parameters, gradients and optimizer states, sharded over `ranks` as ZeRO's stage says.
+    """Bytes of parameters, gradients and optimizer states on a rank, sharded over `ranks` by stage `zero`.
 
-    `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
-    and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
+    `held`: parameters before sharding; `each`: the bytes of each kind for one of them. Rajbhandari et al.,
+    figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB, and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
     """
     parts = (ZERO[zero].sharers(ranks) if what in ZERO[zero].sharded else 1 for what in KINDS)
     weight, gradient, adam = (held * size / part for size, part in zip(each, parts, strict=True))
@@ -85,7 +85,7 @@ def outside(plan: Plan) -> float:
 
 
 def usable(label: float) -> float:
-    """Bytes that a GPU has for a process, of those on its label: its GB are GiB, and the driver keeps 1 %.
+    """Bytes that a process has of a GPU sold with `label` bytes: its GB are GiB, and the driver keeps 1 %.
 
     81,251 MiB of an A100 with "80 GB", 32,510 and 16,160 of a V100 with 32 and 16 (nvidia-smi).
     """
@@ -122,7 +122,7 @@ def in_flight(plan: Plan, stage: int = 0) -> float:
 
 
 def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
-    """Bytes that one layer keeps of one micro-batch for its backward pass.
+    """Bytes that one layer keeps of one micro-batch for its backward pass, with `recompute` of RECOMPUTE.
 
     For GPT-3's layer with dropout, in 16 bits and without parallelism, s·b·h·(34 + 5·a·s/h) (Korthikanti et
     al., equation 1): 4 the norms' inputs, 4 those of attention and MLP, 6 query, key and value, 2 attention's
@@ -142,8 +142,8 @@ def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
     return tokens * (whole / plan.split + (size * (attention + mlp) + scores) / plan.tensor)
 
 
-def kept(model: Transformer, plan: Plan, stage: int) -> float:
-    """Bytes kept for the backward passes under way; also what a stage sent on, and the last one's logits."""
+def kept_activations(model: Transformer, plan: Plan, stage: int) -> float:
+    """Bytes kept for backward passes under way: activations, what a stage sent on, the last one's logits."""
     held = model.layers / plan.pipeline * layer_activations(model, plan, plan.recompute)
     sent = plan.chunks * stream(model, plan)
     if stage == plan.pipeline - 1:
@@ -151,10 +151,10 @@ def kept(model: Transformer, plan: Plan, stage: int) -> float:
     return in_flight(plan, stage) * (held + sent)
 
 
-def worked_on(model: Transformer, plan: Plan, stage: int) -> tuple[float, float]:
-    """Bytes of activations, and of whole layers in spite of sharding, at the fuller of two moments.
+def transient_bytes(model: Transformer, plan: Plan, stage: int) -> tuple[float, float]:
+    """Bytes of activations, and of layers whole in spite of sharding, held at the fuller of two moments only.
 
-    The backward pass of a layer: what is made again of it, the gradients of its output and inside its MLP;
+    The backward pass of a layer: what is recomputed of it, the gradients of its output and inside its MLP;
     its parameters and the next one's, its gradients and their float32 copy that is reduced. And the loss, on
     the last stage, with the inputs of the last norm and of the output layer, and of the logits in float32
     their log-softmax and two gradients (torch's `loss_parallel` takes one copy more). With sequence
@@ -181,7 +181,7 @@ def worked_on(model: Transformer, plan: Plan, stage: int) -> tuple[float, float]
 
 
 def stream(model: Transformer, plan: Plan) -> float:
-    """Bytes of what goes from layer to layer, of one micro-batch."""
+    """Bytes of one micro-batch's activations between two layers, on one rank."""
     return plan.tokens(model) * element(plan) * model.hidden / plan.split
 
 

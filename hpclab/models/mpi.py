@@ -46,7 +46,7 @@ class Fabric:
     shared: bool = False  # no card between them, a core copies
 
     def wire(self, size: float) -> float:
-        """Seconds for the bytes themselves; what lies in a core's cache is copied faster."""
+        """Seconds to move the bytes alone; a core that copies them is faster while they are in its cache."""
         if not self.shared:
             return size / self.bandwidth
         near = min(1.0, CACHE / (2 * size)) if size else 1.0
@@ -58,6 +58,7 @@ class Fabric:
         return self.host.post + copied + self._calls(size)
 
     def _calls(self, size: float) -> float:
+        """Seconds that a core spends on one message of `size` bytes besides posting and copying it."""
         return self.call + (self.staging if size <= INJECT else 0.0)
 
     def one_way(self, size: float) -> float:
@@ -90,13 +91,14 @@ def predict(what: str, size: float, place: Fabric) -> Answer:
     return Answer(times[how] + own, how.replace("_", " "))
 
 
-def over(
+def network_fabric(
     link: str, ranks: int = 2, *, rate: float = 0.0, gpu_aware: bool = False, gpus: bool = False
 ) -> Fabric:
-    """Processes a node apart on a network `link` of the catalogue, at `rate` bytes/s if it is another's.
+    """The Fabric of `ranks` processes, one a node, joined by the network `link` of the catalogue.
 
-    `gpu_aware`: the library also takes GPU memory; `gpus`: the messages are in it, where the card reads it.
-    "ethernet-..." is the kernel's TCP: its latency and its copying core come on top.
+    `rate`: the line rate in bytes/s, 0 for the catalogue's. `gpu_aware`: the library also takes GPU memory;
+    `gpus`: the messages are in it, where the card reads it. "ethernet-..." is the kernel's TCP: its latency
+    and its copying core come on top.
     """
     host, known = Host(), Link.named(link)
     latency, bandwidth = known.latency, rate * framing(link) if rate else known.bandwidth
@@ -110,8 +112,9 @@ def over(
     return Fabric(latency, bandwidth, ranks, call=call, staging=staging)
 
 
-def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
-    """Two processes of one node with Grace processors, or whose GPUs NVLink joins at `gpu_bandwidth` bytes/s.
+def node_fabric(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
+    """The Fabric of two processes of one node with Grace processors, or whose GPUs NVLink joins at
+    `gpu_bandwidth` bytes/s.
 
     Between host memories a core of the receiver copies (XPMEM), between GPUs a copy engine (CUDA IPC), which
     a core has to start each time.

@@ -52,10 +52,12 @@ class Job:
 
     @property
     def hop(self) -> float:
+        """Seconds from a GPU to one of the next node; 0 on one node."""
         return self.network.hop if self.network else 0.0
 
     def ring_bandwidth(self, steps: int) -> float:
-        """Bytes/s around the rings: NVLink less the chunk left exposed, the network, or both in turn."""
+        """Bytes/s around the rings in a collective of `steps`: NVLink less the exposed part of a chunk, the
+        network, or both in turn."""
         if self.per_node == 1:
             return self.wire
         inside = self.nvlink.ring(self.per_node, self.node_gpus)
@@ -77,7 +79,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
         ways["tree, LL"] = _tree(size, job)
-        added = job.nvls and job.nvlink.nvls_share and job.nvlink.switched(job.node_gpus)
+        added = job.nvls and job.nvlink.nvls_share and job.nvlink.has_switch(job.node_gpus)
         if job.per_node > 2 and added:
             ways["NVLS"] = _nvls(size, job) if job.nodes == 1 else _nvls_tree(size, job)
     how = min(ways, key=lambda way: ways[way][0])
@@ -85,6 +87,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
 
 
 def _ring(collective: str, size: float, job: Job, protocol: str) -> Way:
+    """Any other collective around the rings with this protocol; an all-reduce goes round twice."""
     rounds = 2 if collective == "all_reduce" else 1
     steps, across = rounds * (job.gpus - 1), rounds * (job.nodes - 1)  # of these over the network
     nvlink, table = job.nvlink, job.nvlink.nccl
@@ -164,12 +167,12 @@ def _added(at_once: int, job: Job) -> float:
 
 
 def _pairs(collective: str, size: float, job: Job) -> float:
-    """All-to-all, or every GPU to the next one: each GPU's own links, channels and share of the wire.
+    """Seconds of an all-to-all, or a send from each GPU to the next: its links, channels, share of the wire.
 
     Channels of one send: over several nodes two, and one where all ranks' would be more than four times those
     there are, four a GPU and its network card (paths.cc, ncclTopoGetNchannels; connect.cc). Within a node a
     fair part of all, doubled while each has more than 16 MiB to move (enqueue.cc, addP2pToPlan): a send of
-    64 MiB goes no faster than one of 128 goes twice as fast.
+    128 MiB can take as long as one of 64.
     """
     n, inside, nvlink = job.gpus, job.per_node, job.nvlink
     near, far, part = inside - 1, n - inside, size / n

@@ -57,20 +57,20 @@ class NVLink:
         return self.links * self.link_bandwidth / self.channels
 
     def ll_most(self, nodes: int) -> float:
-        """NCCL's limit of LL on so many nodes, in bytes/s."""
+        """NCCL's limit for the protocol LL on `nodes` nodes, in bytes/s."""
         return self.ll_limits[min(nodes, 3) - 1]
 
-    def switched(self, node_gpus: int) -> bool:
+    def has_switch(self, node_gpus: int) -> bool:
         """Whether an NVSwitch joins the GPUs of a node, which then can add (NVLS): not on boards of four (HGX
         A100 and H100 4-GPU, four V100 or GH200 in a node), nor in a DGX-1."""
         return node_gpus != 4 and not (self.cube_mesh and node_gpus == 8)
 
     def rings(self, gpus: int, node_gpus: int) -> tuple[int, bool]:
-        """How many rings pass through `gpus` of a node at once, and whether one of the GPUs passes on.
+        """How many rings pass through `gpus` of a node at once, and whether a GPU relays for another.
 
         On a board of four a GPU has a third of its links to each of the others.
         """
-        if self.switched(node_gpus):
+        if self.has_switch(node_gpus):
             return self.links, False
         if node_gpus == 4:
             return (gpus - 1) * (self.links // 3), False
@@ -96,7 +96,7 @@ class Network:
 
 
 def in_turn(one: float, other: float, slots: int = 4) -> float:
-    """Bytes/s through two stages with `slots` slices between them, if both take irregular times for a slice.
+    """Bytes/s through two stages, `one` and `other`, irregular in time, with `slots` slices between them.
 
     Two exponential servers in line, the buffer between them blocking the first (Hunt, Operations Research 4,
     1956): of two equal rates 5/6 is left, of unequal ones nearly all of the slower. NCCL's buffer between two

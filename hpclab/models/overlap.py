@@ -12,8 +12,8 @@ import numpy
 
 
 def group(sizes: Sequence[int], limit: float) -> list[list[int]]:
-    """The places of `sizes` (bytes, in the order in which gradients become ready) in buckets, each of which
-    is full as soon as it holds `limit` bytes or more; infinity makes one bucket of all."""
+    """The indices into `sizes` (bytes, in the order in which gradients become ready), a list for each bucket,
+    which is full as soon as it holds `limit` bytes or more; infinity makes one bucket of all."""
     buckets, held = list[list[int]]([[]]), 0
     for place, size in enumerate(sizes):
         if held >= limit:
@@ -45,8 +45,8 @@ class Messages:
 
 
 def send(backward: float, ready: Sequence[float], seconds: Sequence[float], overlap: bool = True) -> Messages:
-    """The messages of a backward pass of `backward` seconds, one after the other on one wire; each can begin
-    at its `ready` share of the pass, or without `overlap` once the pass has ended."""
+    """The Messages of a backward pass of `backward` seconds, which take `seconds` one after the other on one
+    wire; each can begin at its `ready` share of the pass, or without `overlap` once the pass has ended."""
     begins, ends = list[float](), [0.0]
     for share, length in zip(ready, seconds, strict=True):
         begins.append(max(ends[-1], backward * (share if overlap else 1.0)))

@@ -33,7 +33,7 @@ class PipelineTime:
 def simulate(
     pipeline: Pipeline, forward: ArrayLike, backward: ArrayLike, message: float = 0.0
 ) -> PipelineTime:
-    """Every step as soon as its rank is free and what it needs has arrived.
+    """The PipelineTime where every step begins once its rank is free and what it needs has arrived.
 
     `forward` and `backward` are seconds for a micro-batch on a stage, one number or one for each stage,
     `message` those from one rank to the next, in which the sender computes on. No message waits for another.
@@ -63,20 +63,20 @@ def simulate(
 
 
 def overhead(pipeline: Pipeline) -> float:
-    """What the bubble adds to the computing, for equal stages and messages that take no time: (p - 1) / (v m)
+    """The bubble over the time of computing, for equal stages and messages that take no time: (p - 1) / (v m)
     with p ranks, m micro-batches and v chunks (Narayanan and others, SC 2021, 2.2). Of the whole time it is
     overhead / (1 + overhead)."""
     return (pipeline.ranks - 1) / (pipeline.chunks * pipeline.micro_batches)
 
 
 def evened(timing: PipelineTime) -> PipelineTime:
-    """The schedule timed anew, with the mean time for every forward and every backward, and free messages."""
+    """The same schedule with the mean time for every forward and every backward, and messages in no time."""
     took, kind = timing.end - timing.start, timing.pipeline.steps["kind"]
     return simulate(timing.pipeline, took[kind == 0].mean(), took[kind == 1].mean())
 
 
 def measured(pipeline: Pipeline, trace: Trace) -> PipelineTime:
-    """The steps that the ranks of a run recorded (`parallel.pipeline`), from the first of them on.
+    """The PipelineTime that the ranks of a run recorded (`parallel.pipeline`), from the first step on.
 
     ValueError where they are not one run of this pipeline.
     """

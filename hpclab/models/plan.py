@@ -7,27 +7,27 @@ from hpclab import checks
 from hpclab.models.transformer import Transformer
 
 RECOMPUTE = ("none", "selective", "half", "full")
-"""What is made again: attention's scores (Korthikanti et al., MLSys 2023); all but attention and every second
+"""What is recomputed: attention's scores (Korthikanti et al., MLSys 2023); all but attention and every second
 matrix product (what torchtitan calls selective); all but the layer's input."""
 AXES = ("tensor", "context", "data", "pipeline")
-"""Innermost first, Megatron-LM's order: what talks most lies closest."""
+"""Innermost first, Megatron-LM's order: ranks that communicate most are neighbours."""
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number that matrix products take
 
 
 class ZeroStage(NamedTuple):
-    """What each of the replicas holds its part of only, and the collectives that this takes."""
+    """What is sharded over the replicas, and the collectives that this takes."""
 
     sharded: tuple[str, ...] = ()
     each_pass: tuple[str, ...] = ()  # of every micro-batch, backward
     once: tuple[str, ...] = ()  # a step
 
     def sharers(self, ranks: int) -> int:
-        """How many of `ranks` ranks have what is sharded once among them; neighbours."""
+        """How many neighbours of `ranks` ranks hold one copy among them of what is sharded."""
         return ranks if self.sharded else 1
 
     def among(self, what: str, ranks: int) -> tuple[int, int]:
-        """A collective's ranks, and every which one: an all-reduce is among those that hold the same part,
-        and of that part only."""
+        """Of `ranks`, how many take part in the collective `what`, and the stride from one to the next: an
+        all-reduce is among those that hold the same part, and of that part only."""
         sharers = self.sharers(ranks)
         return (ranks // sharers, sharers) if what == "all_reduce" else (sharers, 1)
 
@@ -105,7 +105,7 @@ class Plan:
         return self.micro_batch * model.sequence // self.context
 
     def shards(self, what: str) -> bool:
-        """Whether each of the replicas holds its part only of "optimizer", "gradients" or "parameters"."""
+        """Whether `what`, "optimizer", "gradients" or "parameters", is sharded over the replicas."""
         return what in ZERO[self.zero].sharded
 
     def groups(self, rank: int) -> dict[str, range]:
@@ -119,7 +119,7 @@ class Plan:
         return found
 
     def refuse_unless_it_fits(self, model: Transformer) -> None:
-        """ValueError where `model` cannot be split so."""
+        """Raise ValueError if the degrees do not divide `model`."""
         stages = self.pipeline * self.chunks
         parts = (("layers", "pipeline × chunks", stages), ("heads", "tensor", self.tensor),
                  ("sequence", "context", self.context))  # fmt: skip

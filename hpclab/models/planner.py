@@ -33,7 +33,7 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
     """Plans for `batch` sequences a step on all of `gpus`, fastest first; empty where none fits.
 
     Tensor parallelism stays within a node and always splits norms (sequence parallelism), attention is fused.
-    Plans that shard more, or make more again, than it takes to fit are left out.
+    Plans that shard or recompute more than it takes to fit are left out.
     """
     checks.integer("gpus", gpus, 1, 2**20)
     checks.integer("batch", batch, 1, 2**24)
@@ -41,15 +41,15 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
 
 
 def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) -> list[Ranked]:
-    """These plans with their steps, fastest first."""
+    """The `candidates`, each with its step's time and its memory, fastest first."""
     found = (Ranked(plan, training_step.predict(model, plan, cluster), memory.peak(model, plan))
              for plan in candidates)  # fmt: skip
     return sorted(found, key=lambda one: one.step.seconds)
 
 
 def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
-    """Why the plan cannot run there, in one clause; "" where it can."""
-    full = memory.even(model, plan)
+    """Why `plan` cannot run on `cluster`, in one clause; "" where it can."""
+    full = memory.with_full_stages(model, plan)
     if full.layers > model.layers + 2:  # one fewer on the first and on the last stage is usual
         return f"pipeline = {plan.pipeline} does not divide the model's {model.layers} layers"
     try:
@@ -84,7 +84,8 @@ def _layouts(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> 
 
 
 def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
-    """Of each shape what fits: with nothing made again, and with all of it, the stage that shards least."""
+    """Each of `shapes` with the ZeRO stage that shards least and fits, without recomputation; and with all of
+    it, where a stage that shards less then fits."""
     for shape in shapes:
         stages = sorted(range(1, len(ZERO)), key=lambda stage: -sum(memory.states(1, stage, shape.replicas)))
         stages = stages if shape.replicas > 1 else [0]

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.machine import catalogue
-from hpclab.models.mpi import Fabric, over
+from hpclab.models.mpi import Fabric, network_fabric
 from hpclab.models.nccl import Job
 from hpclab.models.nccl_links import NETWORKS, NVLINKS
 from hpclab.models.network import MOST_RANKS, Topology
@@ -35,7 +35,7 @@ class Preset:
 
 
 def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Preset:
-    """Nodes of 8 GPUs with a NIC each, on rails; a node a leaf where uplinks are to be seen."""
+    """Nodes of 8 GPUs with a NIC each, on rails, or with `oversubscription` a leaf switch for each node."""
 
     def build(ranks: int) -> Topology:
         if ranks <= 8:
@@ -51,8 +51,9 @@ def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Pr
 
 
 def _flat(title: str, nic: str, transport: str = "rdma") -> Preset:
+    """One rank a node, whose `nic` joins it to a fat tree."""
     build = partial(cluster, nic=nic, transport=transport)
-    return Preset(title, 1, build, partial(over, nic))
+    return Preset(title, 1, build, partial(network_fabric, nic))
 
 
 PRESETS: dict[str, Preset] = {
@@ -72,7 +73,7 @@ PRESETS: dict[str, Preset] = {
     "tcp-10g": _flat("1 rank a node: TCP on 10 Gb/s", "ethernet-10g", "tcp"),
     "dragonfly": Preset(
         "dragonfly: Slingshot 11, 4 nodes a router", 1, lambda ranks: dragonfly(-(-ranks // 16), 4, 4),
-        partial(over, "slingshot-11"),
+        partial(network_fabric, "slingshot-11"),
     ),
     "dgx-1": Preset(
         "DGX-1, at most 8: NVLink 2 cube mesh", 8, lambda _ranks: cube_mesh("nvlink2"),

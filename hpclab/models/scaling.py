@@ -126,7 +126,7 @@ def fit_times(law: type[Law], results: Sequence[Result], along: str) -> Fit | No
 
 
 def nonnegative(matrix: Array) -> Array:
-    """x ≥ 0 with `matrix @ x` nearest to all ones: the best over every choice of terms left out.
+    """x ≥ 0 with `matrix @ x` nearest to all ones (least squares), the best over every choice of columns.
 
     Every law keeps its first or second term, so that the time of one processor is never zero.
     """

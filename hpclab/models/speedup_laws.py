@@ -113,6 +113,7 @@ def serial_fraction(n: float, speedup: float) -> float:
 
 
 def processors(n: ArrayLike) -> Array:
+    """`n` as an array; ValueError where something in it is no number of processors."""
     return array("n must be numbers of processors", n, 1, 1e7)  # the largest machines have about that many
 
 

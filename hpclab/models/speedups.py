@@ -16,7 +16,7 @@ _POINTS = 33  # of a curve: smooth to the eye, and small enough to redraw at eve
 
 
 def speedups(results: Sequence[Result], along: str = "nodes") -> list[Result]:
-    """The speedup of every makespan over the median time of one, each origin over its own.
+    """The speedup of every makespan over the median makespan at `along` = 1, each origin over its own.
 
     `along` is the parameter that counts (nodes, threads, processes). For weak scaling it is the scaled
     speedup: n times the work in this time, over the time of one.
@@ -73,14 +73,14 @@ class Curve:
 
     @classmethod
     def through(cls, modelled: Sequence[Result], along: str, name: str, label: str) -> Curve:
-        """The curve through the speedups of modelled makespans, one of which is of one."""
+        """The curve through the speedups of modelled makespans, one of which must have `along` = 1."""
         points = sorted((one.parameters[along], one.value) for one in speedups(modelled, along))
         counts, values = zip(*points, strict=True)
         return cls(name, label, counts, values)
 
     @classmethod
-    def fed(cls, knee: float, most: int) -> Curve:
-        """The curve of nodes that a shared store feeds: each adds its share up to `knee` nodes."""
+    def of_store(cls, knee: float, most: int) -> Curve:
+        """The curve of nodes that read one store: speedup n up to `knee` nodes, then constant, to `most`."""
         knee = max(knee, 1.0)
         nodes = tuple(sorted({*grid(most), min(knee, float(most))}))
         return cls("modelled", "Store", nodes, tuple(min(count, knee) for count in nodes), fitted_to=most)

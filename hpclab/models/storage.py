@@ -13,7 +13,7 @@ reader needs that has it to itself (Lazowska et al., Quantitative System Perform
                                            the least of link and servers)
 
 The bounds leave out that readers meet on one server while another is idle. Where they are few, their files
-are run: opened in order, each part waiting its turn, then flows that share servers and links in equal parts.
+are simulated: opened in order, each part waiting its turn, then flows that share servers and links equally.
 Clients that begin on the same server can go round all servers in one crowd, and get one server's bandwidth.
 """
 
@@ -29,7 +29,7 @@ import numpy
 from hpclab import checks
 
 BOUNDS = ("servers", "a slow server", "server operations", "clients' links", "metadata", "latency")
-_MOST_FLOWS = 64  # that are run at once; more readers than that keep every server busy
+_MOST_FLOWS = 64  # that are simulated at once; more readers than that keep every server busy
 _RUN_FLOWS = 256  # in all; the files after them take as much longer than the bound as these do
 _TURN = 2**17  # bytes that a server sends before it turns to another request
 
@@ -111,7 +111,7 @@ class Forecast:
 
 
 def predict(store: Store, reading: Reading) -> Forecast:
-    """The largest bound, times what running the first files adds to theirs."""
+    """The Forecast: the largest bound, times the first files' simulated time over their own largest bound."""
     checks.instance("store", store, Store)
     checks.instance("reading", reading, Reading)
     bounds, streams = _bounds(store, reading), min(reading.streams, reading.files)
@@ -126,7 +126,7 @@ def predict(store: Store, reading: Reading) -> Forecast:
 
 
 def _bounds(store: Store, reading: Reading) -> dict[str, float]:
-    """Seconds of each bound; what a reader's own turn costs counts for what most of it is."""
+    """Seconds of each of BOUNDS; the time of a reader alone counts under the bound that takes most of it."""
     count, clients, files = len(store.servers), reading.clients, reading.files
     begins = numpy.full(count, clients * files // count)  # files whose first stripe lies on each server
     begins[: clients * files % count] += 1
@@ -157,7 +157,7 @@ def _bounds(store: Store, reading: Reading) -> dict[str, float]:
 
 @functools.lru_cache(4096)
 def _run(store: Store, reading: Reading, files: int) -> float:
-    """Seconds until each client has read its first `files` files, from one moment that counts to the next."""
+    """Seconds until each client has read its first `files` files, simulated from event to event."""
     count, parts = len(store.servers), reading.parts(len(store.servers))
     wanted = [iter(range(c * reading.files, c * reading.files + files)) for c in range(reading.clients)]
     opening: list[tuple[float, int, int, bool]] = []  # when a part begins, number, part; has it waited?

@@ -15,7 +15,7 @@ system take some, and heads of disks seek where many streams meet. Found with IO
 
 
 def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool = False) -> Server:
-    """One server with so many drives (an entry of the catalogue) behind a network `port` in B/s."""
+    """One server with `drives` of the catalogue's `drive` behind a network `port` in B/s, read or written."""
     entry = catalogue.entry("drive", drive)
     checks.number("drives of a server", drives, 1e-3, 1e5)
     rate, operations = ("write", "writes") if writing else ("read", "reads")
@@ -28,7 +28,7 @@ def preset(
     name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8,
     network: str = "infiniband-hdr", writing: bool = False,
 ) -> Store:  # fmt: skip
-    """A file system of the catalogue on so many servers with so many drives each.
+    """The catalogue's file system `name` on `servers`, each with `drives` of its `drive`.
 
     Servers and clients have a port of the `network` each, a link of the catalogue. "nvme" is one node's own
     drives with no network, "nfs" one server.
@@ -41,6 +41,6 @@ def preset(
 
 
 def examples() -> dict[str, Store]:
-    """A few of them by the names that people know."""
+    """A few common stores by title."""
     return {"Lustre, 4 × 8 NVMe": preset("lustre"), "NFS, one server": preset("nfs"),
             "Storage Scale, 8 servers": preset("gpfs", 8)}  # fmt: skip

@@ -24,12 +24,12 @@ _SWITCHES = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot
 def single_node(link: Link | str, gpus: int) -> Topology:
     """`gpus` ranks in one node, each joined to a switch by `link` (in one direction, all its lanes)."""
     spec, links = _link(link), _Links()
-    level = links.switched(spec, 1, gpus)
+    level = links.node_level(spec, 1, gpus)
     return Topology(f"{gpus} × {spec.name} (switch)", gpus, tuple(links), (level,))
 
 
 def cube_mesh(link: Link | str) -> Topology:
-    """8 GPUs as in a DGX-1, the six parts of `link` among them; pairs without a wire go over PCIe 3."""
+    """8 GPUs as in a DGX-1, `link` a GPU's six NVLinks together; pairs without one go over PCIe 3."""
     spec, links, gpus = _link(link), _Links(), len(CUBE_MESH)
     together, across = numpy.zeros(gpus, "i4"), numpy.full((1, gpus, gpus), -1, "i4")
     for a, b in itertools.permutations(range(gpus), 2):
@@ -68,7 +68,7 @@ def cluster(
     ranks, links, spec = nodes * per, _Links(), _link(nic)
     rank = numpy.arange(ranks)
     node, port = rank // per, rank // (per // nics)  # port counts NICs over all nodes
-    levels = [links.switched(_link(inside), nodes, per)] if per > 1 else []
+    levels = [links.node_level(_link(inside), nodes, per)] if per > 1 else []
 
     ends = []  # a rank's links to the network and from it, the nearest first
     if transport == "tcp":
@@ -130,20 +130,20 @@ class _Links(list[Link]):
     """The links of a topology under construction."""
 
     def add(self, kind: Link, names: Iterable[str], halves: int = 2) -> Numbers:
-        """A link like `kind` for each of `names`, with one of `halves` of its latency; their numbers."""
+        """Append a link like `kind` for each name, with its latency over `halves`; return their numbers."""
         before = len(self)
         self += [Link(name, kind.latency / halves, kind.bandwidth) for name in names]
         return numpy.arange(before, len(self), dtype="i4")
 
     def ports(self, spec: Link, names: Iterable[str]) -> tuple[Numbers, Numbers]:
-        """A link out and one in for each name; each has half of the latency, so that a way has it once."""
+        """Append a link out and one in for each name, with half of the latency each; return their numbers."""
         names = list(names)
         return self.add(spec, [f"{n} out" for n in names]), self.add(spec, [f"{n} in" for n in names])
 
-    def switched(self, spec: Link, nodes: int, per: int) -> Level:
-        """The level at which ranks of a node meet, with its links."""
-        ports = self.ports(spec, (f"GPU {n}" for n in range(nodes * per)))
-        return _level("node", numpy.arange(nodes * per) // per, [ports])
+    def node_level(self, link: Link, nodes: int, gpus: int) -> Level:
+        """Append the links of `gpus` GPUs a node to its switch; return the level at which they meet."""
+        ports = self.ports(link, (f"GPU {n}" for n in range(nodes * gpus)))
+        return _level("node", numpy.arange(nodes * gpus) // gpus, [ports])
 
 
 def _link(link: Link | str) -> Link:

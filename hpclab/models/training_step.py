@@ -21,7 +21,7 @@ FLAT = 10  # bytes a parameter: gradients are laid out one after the other (4) a
 
 @dataclass(frozen=True)
 class StepTime:
-    """`seconds` of a step; `parts` by name sum to them, `hidden` communication is not in them."""
+    """`seconds` of a step; `parts` by name sum to it, communication `hidden` by computing is not in it."""
 
     seconds: float
     parts: Mapping[str, float]
@@ -40,7 +40,7 @@ def predict(
     alone = replace(plan, batch=plan.micro_batch, data=1, pipeline=1, chunks=1, zero=0, overlap=True)
     work = Work(model, alone, cluster, software, fitted)  # the same for many plans, so that it is kept
     computed = layer_times(work)
-    fetched, hidden_fetched = shards(work, plan, sum(computed.values()))
+    fetched, hidden_fetched = sharding_time(work, plan, sum(computed.values()))
     layer = computed | {"sharded parameters": fetched}
     one = message(work, plan)
     layers, ends, filling, count = slowest_stage(work, plan, sum(layer.values()), one)
@@ -59,7 +59,7 @@ def predict(
 
 @cache
 def collective(what: str, size: float, cluster: GpuCluster, ranks: int, stride: int = 1) -> float:
-    """Seconds of a collective of `size` bytes among every `stride`-th rank."""
+    """Seconds of the collective `what` of `size` bytes among `ranks`, every `stride`-th one of `cluster`."""
     return nccl.predict(what, size, cluster.group(ranks, stride)).seconds
 
 
@@ -74,7 +74,7 @@ def layer_times(work: Work) -> dict[str, float]:
         parts[kernel.part] += kernel.seconds
     parts["recompute"] = layer_kernels.total(again)
     calls, parts["tensor parallel"] = tensor_parallel(work)
-    parts["host"] = layer_kernels.waited(forward + again + backward, work, calls, parts["tensor parallel"])
+    parts["host"] = layer_kernels.host_wait(forward + again + backward, work, calls, parts["tensor parallel"])
     parts["context parallel"] = context_parallel(work, parts["attention"])
     return parts
 
@@ -111,21 +111,21 @@ def context_parallel(work: Work, attention: float) -> float:
 
 
 @cache
-def ends(work: Work) -> tuple[float, float]:
-    """Seconds of a micro-batch before the first layer, and after the last, forward and backward."""
-    first, last = (layer_kernels.total(kernels) + layer_kernels.waited(kernels, work)
+def embedding_and_logits(work: Work) -> tuple[float, float]:
+    """Seconds of a micro-batch (before the first layer, after the last), forward and backward."""
+    first, last = (layer_kernels.total(kernels) + layer_kernels.host_wait(kernels, work)
                    for kernels in (layer_kernels.embedding(work), layer_kernels.logits(work)))  # fmt: skip
     return first, last
 
 
 def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int, float, float, int]:
-    """The slowest stage's layers, its seconds beside them, what all other stages take, and its messages.
+    """The slowest stage's number of layers, its seconds beside them, all other stages' seconds, its messages.
 
-    All of a micro-batch; a layer takes `layer` seconds and a message `one`. The pipeline is filled and
+    All for one micro-batch; a layer takes `layer` seconds and a message `one`. The pipeline is filled and
     drained once, while each stage waits for all others. Stages exchange messages both ways at once, so one
     between two others waits for two, the first and the last for one.
     """
-    first, last = ends(work)
+    first, last = embedding_and_logits(work)
     most, least = -(-work.model.layers // plan.pipeline), work.model.layers // plan.pipeline
     if plan.pipeline == 1:
         return most, first + last, 0.0, 0
@@ -140,7 +140,7 @@ def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int
 
 
 def between_stages(what: str, size: float, work: Work, plan: Plan) -> float:
-    """Seconds of a collective of two stages: in one node if all stages fit into it, else in two."""
+    """Seconds of a collective `what` of two stages: in one node if all stages fit into it, else in two."""
     inside = plan.gpus <= work.cluster.node_gpus
     return collective(what, size, work.cluster, 2, 1 if inside else work.cluster.node_gpus)
 
@@ -158,8 +158,8 @@ def message(work: Work, plan: Plan) -> float:
     return one
 
 
-def shards(work: Work, plan: Plan, computed: float) -> tuple[float, float]:
-    """ZeRO's collectives of a micro-batch and layer, which `computed` seconds may hide: (exposed, hidden).
+def sharding_time(work: Work, plan: Plan, computed: float) -> tuple[float, float]:
+    """Seconds (exposed, hidden) of ZeRO's collectives of a micro-batch and layer of `computed` seconds.
 
     From stage 2 gradients are scattered at once, from stage 3 parameters fetched before either pass.
     """
@@ -185,7 +185,7 @@ def disturbed(hidden: float, cluster: GpuCluster) -> float:
 
 
 def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[float, float]:
-    """Sums over data-parallel ranks once a step, of `count` parameters a rank: seconds (exposed, hidden).
+    """Seconds (exposed, hidden) of summing gradients of `count` parameters a rank over replicas, once a step.
 
     With overlap the last `backward` pass hides them, but for the last bucket (`overlap.send`). Where the
     embedding is also the output layer, the first and the last stage add up their gradients of it.

@@ -71,10 +71,10 @@ def fabric(words: placing.Hardware, ranks: int = 2, gpus: bool = False) -> mpi.F
     words.understood("network")
     if "inside" in words.names["remark"]:
         if gpus:
-            return mpi.inside(NVLINKS[words.nvlink].ring(2, placing.node_size(words)))
+            return mpi.node_fabric(NVLINKS[words.nvlink].ring(2, placing.node_size(words)))
         if not {"gh200", "gb200"} & set(words.names["GPU"]):
             raise NotPlaced("how fast a core copies inside its node is only known of Grace here")
-        return mpi.inside(gpu_aware=True)
+        return mpi.node_fabric(gpu_aware=True)
     family = words.family
     if not family:
         raise NotPlaced("its network is not named, or not one that the course knows")
@@ -84,7 +84,7 @@ def fabric(words: placing.Hardware, ranks: int = 2, gpus: bool = False) -> mpi.F
     link = _LINKS[family]
     if rate == catalogue.entry("link", link).value("bandwidth"):
         rate = 0.0  # its bandwidth may have been measured
-    return mpi.over(link, ranks, rate=rate, gpu_aware=bool(words.names["GPU"]), gpus=gpus)
+    return mpi.network_fabric(link, ranks, rate=rate, gpu_aware=bool(words.names["GPU"]), gpus=gpus)
 
 
 def predict(observation: Observation) -> float:

@@ -59,7 +59,7 @@ class NodeScaler(Scaler):
     def _modelled(self, laws: list[Any], most: int) -> list[Curve]:
         fits = [Curve.of_fit(law, most) for law in laws if isinstance(law, Fit)]
         knee = self.experiment.knee()
-        return [*fits, Curve.fed(knee, most)] if math.isfinite(knee) else fits
+        return [*fits, Curve.of_store(knee, most)] if math.isfinite(knee) else fits
 
     def busy(self, busy: bool) -> None:
         """Look at the queue while something runs."""

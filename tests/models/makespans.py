@@ -5,7 +5,7 @@ from hpclab.results import Result
 
 
 def makespans(times, origin="measured", along="nodes", cores=4, **parameters):
-    """A Result for each of the seconds by count."""
+    """A Result for each of `times`: lists of seconds by count, one value a repeat."""
     return [
         Result(
             "e", "makespan", value, origin, repeat=repeat, parameters={along: n, **parameters},

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hpclab.models.mpi import Host, over, predict
+from hpclab.models.mpi import Host, network_fabric, predict
 
-FABRIC = over("roce-50g", rate=6.25e9)
+FABRIC = network_fabric("roce-50g", rate=6.25e9)
 
 
 def test_both_ways_cost_the_core_twice_and_the_wire_once():
@@ -16,7 +16,7 @@ def test_both_ways_cost_the_core_twice_and_the_wire_once():
         both, one = (predict(what, size, busy).seconds for what in ("both_ways", "stream"))
         assert both == pytest.approx(factor * one)
     assert FABRIC.core(640) - FABRIC.core(0) == pytest.approx(640 / (2 * Host.copy))
-    aware = over("roce-50g", rate=6.25e9, gpu_aware=True)
+    aware = network_fabric("roce-50g", rate=6.25e9, gpu_aware=True)
     assert aware.one_way(8) - FABRIC.one_way(8) == pytest.approx(2 * Host.query)  # at both ends
 
 
@@ -26,10 +26,10 @@ def test_a_large_message_is_asked_for_first():
 
 
 def test_the_kernels_tcp_has_its_latency_and_its_copying_core():
-    tcp, roce = over("ethernet-100g"), over("roce-100g")
+    tcp, roce = network_fabric("ethernet-100g"), network_fabric("roce-100g")
     assert tcp.latency > roce.latency + 8e-6
     assert tcp.bandwidth < roce.bandwidth / 2
-    assert over("ethernet-10g").bandwidth == pytest.approx(1.25e9 * 1448 / 1538)
+    assert network_fabric("ethernet-10g").bandwidth == pytest.approx(1.25e9 * 1448 / 1538)
 
 
 def test_a_collective_takes_the_fastest_way():
