@@ -1,4 +1,4 @@
-"""Seconds of saving and loading a checkpoint, of its checksums, and of PyTorch's own save beside it.
+"""Time saving and loading a checkpoint, its checksums, and PyTorch's own save and load beside it.
 
 python benchmarks/checkpoint.py [--megabytes 200] [--repeats 5] [--folder .]
 """

@@ -1,4 +1,4 @@
-"""A class on a JupyterHub: learners come within a minute, run lessons again and again, and leave.
+"""Load a JupyterHub with a class: learners come within a minute, run lessons again and again, and leave.
 
     python benchmarks/classroom.py --learners 40 --minutes 30    # as root: at a site and a hub of its own
     python benchmarks/classroom.py --hub https://hub.example.org < people    # a line each: name, password
@@ -28,17 +28,17 @@ from pathlib import Path
 
 from learner_client import Learner
 
-KINDS = {"server": "jupyterhub.singleuser", "kernel": "hpclab.cli.kernel", "pool": ""}  # and by what word
+KINDS = {"server": "jupyterhub.singleuser", "kernel": "hpclab.cli.kernel", "pool": ""}  # found in argv
 ROOT = Path(__file__).resolve().parents[1]
 
-# What lesson 05 knows of its pool at its end: what its nodes were, and the seconds each waited in the queue.
+# Expressions evaluated at the end of lesson 05: what its nodes were, and the seconds each was queued.
 ASKED = {
     "05": {"nodes": "pool.label", "waits": "[w.started - w.submitted for w in pool.workers() if w.started]"}
 }
 
 
 @dataclass
-class Told:
+class Attendance:
     """What became of one learner: seconds of `start` and of each run, what went `wrong`, in sentences."""
 
     name: str
@@ -49,8 +49,9 @@ class Told:
     wrong: list[str] = field(default_factory=list)
 
 
-def attend(learner: Learner, seat: int, lessons: dict[str, str], until: float, told: Told) -> None:
-    """Be one of a class until that time of the monotonic clock; `seat` tells those of one server apart."""
+def attend(learner: Learner, seat: int, lessons: dict[str, str], until: float, told: Attendance) -> None:
+    """Run `lessons` (path by number) until the monotonic clock shows `until`, and note in `told` what came of
+    it; `seat` tells learners of one server apart."""
     start = time.monotonic()
     learner.spawn()
     told.start = time.monotonic() - start
@@ -84,14 +85,14 @@ def main() -> int:
 
 
 def at_hub(options: argparse.Namespace) -> dict:
-    """The class at a hub that runs already."""
+    """Run the class at a hub that runs already; return what `report` prints."""
     from hpclab import course
 
     names = {lesson.number: f"{options.folder}/{lesson.path.name}" for lesson in course.lessons()}
     lessons = {number: names[number] for number in options.lessons}
     people = [line.split() for line in sys.stdin if line.strip()]
     servers = options.servers or len(people)
-    told, start = [Told(name) for name, _ in people], time.monotonic()
+    told, start = [Attendance(name) for name, _ in people], time.monotonic()
 
     def come(at: int) -> None:
         try:
@@ -112,7 +113,7 @@ def at_hub(options: argparse.Namespace) -> dict:
 
 
 def at_own_site(options: argparse.Namespace) -> dict:
-    """The same at a hub on a site of five hosts: two for servers, two with four cores each for the pools."""
+    """Run the class at a hub on a site of five hosts: two for servers, two with four cores for the pools."""
     sys.path.insert(0, str(ROOT))
     from tests.site.conftest import Site
     from tests.site.hub import ADDRESS, SITE, Hub, processes

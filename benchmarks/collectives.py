@@ -1,4 +1,4 @@
-"""A ring all-reduce of ours against gloo's own, and our sweep against torch.distributed called bare.
+"""Time a ring all-reduce of ours against gloo's own, and our sweep against torch.distributed called bare.
 
 python benchmarks/collectives.py [--ranks 4] [--repeats 9] [--backend local|slurm]
 """
@@ -20,7 +20,7 @@ SIZES = (2**16, 2**20, 2**24)
 
 
 def side_by_side(sizes: tuple[int, ...], repeats: int) -> dict[int, dict[str, list[float]]]:
-    """On a rank: seconds of each, in turn, so that a neighbour on this machine slows all alike."""
+    """Run on a rank: seconds of each all-reduce by size and name; they take turns, so that load slows all."""
     import torch
     import torch.distributed as dist
 
@@ -30,7 +30,7 @@ def side_by_side(sizes: tuple[int, ...], repeats: int) -> dict[int, dict[str, li
     right, left = (rank + 1) % ranks, (rank - 1) % ranks
 
     def by_hand(tensor: Any) -> None:
-        """What a learner writes."""
+        """A ring all-reduce in place, as a learner writes it."""
         chunks = list(tensor.tensor_split(ranks))
         for adding in (True, False):
             for step in range(ranks - 1):
@@ -64,7 +64,7 @@ def side_by_side(sizes: tuple[int, ...], repeats: int) -> dict[int, dict[str, li
 
 
 def bare(size: int, repeats: int) -> list[float]:
-    """On a rank: torch.distributed with nothing of ours around it."""
+    """Run on a rank: seconds of an all-reduce of `size` bytes by torch.distributed, with nothing of ours."""
     import torch
     import torch.distributed as dist
 

@@ -1,4 +1,4 @@
-"""Hold the tracer's counts against Nsight Compute's: `python benchmarks/compare_with_nsight.py [FILE]`.
+"""Compare the tracer's counts with Nsight Compute's: `python benchmarks/compare_with_nsight.py [FILE]`.
 
 Every step of every ladder runs once under `ncu` on this machine's GPU and once under the tracer, on the same
 arrays; the table shows each count twice, and their difference. Where a compiler merges, hoists or drops an
@@ -76,7 +76,7 @@ def main(path: str = "") -> int:
 
 
 def tracer_count(trace: KernelTrace, metric: str) -> int:
-    """What the tracer counted of one of Nsight Compute's metrics."""
+    """The tracer's count for one of Nsight Compute's metrics."""
     space, kind, quantity = METRICS[metric]
     return int(getattr(trace.counts(space=space, kind=kind), quantity))
 
@@ -99,6 +99,7 @@ def parse(text: str) -> dict[str, int]:
 
 
 def _launches() -> Iterator[tuple[str, int, Variant, Shape]]:
+    """Yield (ladder, number of the step in it, step, shape of its problem)."""
     for ladder, steps in LADDERS.items():
         for place, step in enumerate(steps):
             yield ladder, place, step, SHAPES[len(step.problem.extents)]
@@ -113,6 +114,7 @@ def _trace(step: Variant, shape: Shape) -> KernelTrace:
 
 
 def _nsight(ladder: str, place: int, step: Variant) -> dict[str, int]:
+    """Run step number `place` of `ladder` under ncu; return its metrics. NotCounted where it reports none."""
     command = ["ncu", "--csv", "--print-units", "base", "--metrics", ",".join(METRICS)]
     command += ["--kernel-name-base", "mangled", "--kernel-name", f"regex:{step.kernel.__name__}"]
     command += ["--launch-count", "1", sys.executable, __file__, "--launch", ladder, str(place)]

@@ -1,4 +1,4 @@
-"""DDP through the pool against the same function under bare torchrun: tokens a second, in turn.
+"""Compare DDP through the pool with the same function under bare torchrun: tokens a second, in turn.
 
     python benchmarks/ddp_against_torchrun.py [--ranks 2] [--turns 30] [--steps 10] [--backend local|slurm]
 
@@ -30,7 +30,8 @@ BATCH = 4  # of a rank
 
 
 def train(folder: str, turns: int, steps: int, pool: bool) -> list[tuple[float, float]]:
-    """On a rank: tokens per second of all ranks, and this rank's CPU seconds a step, for each turn."""
+    """Run on a rank: for each turn tokens per second of all ranks and this rank's CPU seconds a step. Files
+    in `folder` hand the turn from the pool (`pool` True) to torchrun and back."""
     model = DistributedDataParallel(gpt.GPT(SHAPE))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     tokens = torch.arange(100_000) ** 2 % SHAPE.vocabulary

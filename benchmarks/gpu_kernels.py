@@ -1,4 +1,4 @@
-"""Hold every step of the ladders against the vendor's own: `python benchmarks/gpu_kernels.py [FILE]`.
+"""Compare every step of the ladders with the vendor's own: `python benchmarks/gpu_kernels.py [FILE]`.
 
 One run on this machine's NVIDIA GPU: a device-to-device copy, each kernel, and what torch does for the same
 problem (TF32 off), all in one stream between CUDA events, each step checked against its reference before.
@@ -60,7 +60,7 @@ def main(path: str = "") -> int:
 
 
 def measure() -> list[Result]:
-    """The copy, then each ladder's steps and after them torch's, with one run id."""
+    """Time the copy, then each ladder's steps and after them torch's; Results with one run id."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -83,12 +83,12 @@ def measure() -> list[Result]:
                 results += observations(work, name, step.name, shape, given, call)
             theirs = vendor(problem, [torch.as_tensor(array, device="cuda") for array in arrays])
             if theirs is not None:
-                results += observations(work, name, vendors(problem, steps), shape, given, theirs)
+                results += observations(work, name, vendor_name(problem, steps), shape, given, theirs)
     return results
 
 
-def vendors(problem: Problem, steps: Sequence[Variant]) -> str:
-    """What the vendor's turn at `problem` is called in its ladder: "torch", or "torch, float16 inputs"."""
+def vendor_name(problem: Problem, steps: Sequence[Variant]) -> str:
+    """The name in the table of torch on this `problem` of a ladder: "torch", or "torch, float16 inputs"."""
     own = next(step for step in steps if step.problem is problem)
     return VENDOR if problem is steps[0].problem else f"{VENDOR}, {own.name}"
 
@@ -96,7 +96,7 @@ def vendors(problem: Problem, steps: Sequence[Variant]) -> str:
 def observations(
     work: Work, ladder: str, step: str, shape: Shape, given: Mapping[str, Any], call: Callable[[], object]
 ) -> list[Result]:
-    """`call` timed, as Results of the kernel ladder's own form."""
+    """Time `call`, and return Results of the kernel ladder's own form, with the fields `given`."""
     parameters = {"on": "gpu", "ladder": ladder, "step": step, "shape": shape}
     print(f"{ladder}: {step}", file=sys.stderr)
     return [
@@ -109,7 +109,7 @@ def observations(
 
 
 def vendor(problem: Problem, tensors: Sequence[Any]) -> Callable[[], object] | None:
-    """What torch calls for the same problem on the same memory; None where it has nothing like it."""
+    """The call of torch for the same problem on the same memory; None where it has nothing like it."""
     import torch
 
     *inputs, output = tensors
@@ -125,14 +125,14 @@ def vendor(problem: Problem, tensors: Sequence[Any]) -> Callable[[], object] | N
 
 
 def timed(call: Callable[[], object]) -> list[float]:
-    """Twenty repeats, each of as many calls as fit into LONGEST; three of a call that is slower than that."""
+    """Seconds of a call in 20 repeats, each of as many calls as fit into LONGEST; in 3 if none fits."""
     once = gpu.seconds(call, repeats=1, calls=1, warmup=1)[0]
     calls = max(1, min(50, int(LONGEST / once)))
     return gpu.seconds(call, repeats=20 if once < LONGEST else 3, calls=calls, warmup=1)
 
 
 def check(step: Variant) -> None:
-    """A fast wrong answer is no speed: SystemExit where the step differs from its reference."""
+    """Raise SystemExit if `step` differs from its reference: a fast wrong answer is no speed."""
     shape = CHECKED[len(step.problem.extents)]
     arrays = step.problem.make(shape, numpy.random.default_rng(1))
     step.launch(*arrays)

@@ -1,4 +1,4 @@
-"""`import hpclab` against `import numpy`, and from `hpclab lab` to a JupyterLab that answers.
+"""Time `import hpclab` against `import numpy`, and `hpclab lab` until its JupyterLab answers.
 
     python benchmarks/import_and_start.py [--repeats 7]
 
@@ -21,7 +21,7 @@ def seconds_to_import(name):
 
 
 def seconds_to_open(home):
-    """Without Slurm, whose own start `slurm_up.py` measures."""
+    """Seconds until `hpclab lab` answers, without Slurm, whose own start `slurm_up.py` measures."""
     command = [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", "--no-slurm"]
     begin = time.monotonic()
     lab = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"HOME": home})

@@ -1,4 +1,4 @@
-"""How long until four workers have joined, from an empty pool; and a gang of four ranks, first and warm.
+"""Time until four workers have joined an empty pool, and the run of a gang of four ranks, first and warm.
 
 python benchmarks/join_time.py [--nodes 4] [--repeats 3] [--backend slurm|local]
 """

@@ -1,4 +1,4 @@
-"""A learner of a JupyterHub, driven as a browser would: logged in, with a server, running notebooks."""
+"""Drive a JupyterHub as a learner's browser does: log in, start a server, run notebooks."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import websocket
 
 
 class Learner:
-    """One that is logged in at `hub`, with a token for their own server."""
+    """A learner, logged in at `hub` with a token for their own server; PermissionError if that is refused."""
 
     def __init__(self, hub: str, name: str, password: str):
         self.hub, self.name, self.http = hub.rstrip("/"), name, requests.Session()
@@ -37,13 +37,14 @@ class Learner:
         )
 
     def call(self, method: str, path: str, content: object = None) -> object:
-        """What the hub or the server answers, as data; requests.HTTPError where it refuses."""
+        """Send `content` as JSON and return that of the response; requests.HTTPError where it is refused."""
         asked = {} if "Authorization" in self.http.headers else {"_xsrf": self._xsrf()}
         said = self.http.request(method, f"{self.hub}/{path}", params=asked, json=content, timeout=120)
         said.raise_for_status()
         return said.json() if said.content else None
 
     def spawn(self, limit: float = 600) -> None:
+        """Start the server and wait until it is ready; TimeoutError after `limit` seconds."""
         with contextlib.suppress(requests.HTTPError):  # another learner of this server was first
             self.call("POST", f"hub/api/users/{self.name}/server", {})
         deadline = time.monotonic() + limit
@@ -59,7 +60,8 @@ class Learner:
         self.call("DELETE", f"hub/api/users/{self.name}/server")
 
     def run(self, notebook: str, seat: int, asked: dict[str, str]) -> dict[str, object]:
-        """Run all code cells of a notebook in a kernel of its own; RuntimeError names the one that failed."""
+        """Run a notebook's code cells in a new kernel, then return the values of the expressions `asked`;
+        RuntimeError names the cell that failed."""
         user = f"user/{self.name}/api"
         model = {"path": f"{notebook}-{seat}", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         cells = self.call("GET", f"{user}/contents/{notebook}")["content"]["cells"]
@@ -84,7 +86,7 @@ class Learner:
 
 
 def execute(channel: websocket.WebSocket, code: str, asked: dict[str, str]) -> dict[str, object]:
-    """Run `code` in a kernel until it is idle again; the values of the expressions `asked`."""
+    """Run `code` in a kernel until it is idle; return the values of the expressions `asked`, by name."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "date": "",
               "session": uuid.uuid4().hex, "version": "5.3"}  # fmt: skip
     content = {"code": code, "silent": False, "store_history": bool(code), "user_expressions": asked,

@@ -1,4 +1,4 @@
-"""A DataLoader on the emulated store: shards against its 200 MB/s, small files against its 1,000 opens/s.
+"""Time a DataLoader on the emulated store: shards against its 200 MB/s, small files against 1,000 opens/s.
 
 python benchmarks/loader_on_store.py
 """
@@ -16,7 +16,7 @@ SHARDS, FILES = 160 * 2**20, 2**20  # tokens
 
 
 def steady(trace) -> float:
-    """MB/s from a quarter of the batches on: what was fetched ahead before then is not counted."""
+    """MB/s after the first quarter of the batches, which may have been prefetched."""
     steps = sorted(event.start for event in trace.events if event.label == "step")
     size, first = sum(event.bytes for event in trace.events), len(steps) // 4
     return size * (len(steps) - 1 - first) / len(steps) / (steps[-1] - steps[first]) / 1e6

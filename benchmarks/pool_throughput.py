@@ -1,4 +1,4 @@
-"""Pool against bare dask.distributed and bare concurrent.futures: CPU-bound tasks of 50 ms, workers = cores.
+"""Compare Pool with bare dask.distributed and concurrent.futures: CPU-bound tasks of 50 ms, workers = cores.
 
     python benchmarks/pool_throughput.py [--tasks 200] [--repeats 3] [--backend local|slurm]
 
@@ -30,6 +30,7 @@ def spin(item: int) -> int:
 
 
 def rate(call: Callable[[list[int]], Any], tasks: int) -> float:
+    """Tasks per second of one `call` with `tasks` items."""
     begin = time.perf_counter()
     values = list(call(list(range(tasks))))
     assert values == list(range(tasks))

@@ -1,4 +1,4 @@
-"""Files, shards, an array and HDF5 read by 0 to 4 workers, from the disk and from memory; the model beside.
+"""Time files, shards, an array and HDF5, read by 0 to 4 workers from disk and from memory, beside the model.
 
 python benchmarks/read_formats.py [--samples 2048] [--repeats 2]
 """

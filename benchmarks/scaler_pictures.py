@@ -1,4 +1,4 @@
-"""The README's pictures of the kernel tracer, the node scaler and the training scaler, from real runs here.
+"""Take the README's pictures of the kernel tracer, the node scaler and the training scaler in real runs.
 
     python benchmarks/scaler_pictures.py [docs/images]
 
@@ -17,7 +17,8 @@ from widget_latency import ROOT, driver
 
 
 def take(notebook, target, asked, guess, slider, points, moves):
-    """`moves`: keys pressed on the slider, and what its status then says, if that is waited for."""
+    """Run `notebook`, enter `guess` in the field labelled `asked`, sweep `points` points, save a screenshot
+    of the scaler to `target`. `moves`: keys for the `slider`, each with the status to wait for, or ""."""
     notebook.page.set_viewport_size({"width": 1280, "height": 1700})
     notebook.run_all(300)
     scaler = notebook.page.locator(".hpclab-scaler")
@@ -44,7 +45,7 @@ def take(notebook, target, asked, guess, slider, points, moves):
 
 
 def take_tracer(lab, browser, target):
-    """Lesson 02's tile at the read whose 32 lanes meet in one bank, at half as many pixels again."""
+    """Save a screenshot of lesson 02's tracer at the read with bank conflicts, at a device scale of 1.5."""
     plain, lab.context = lab.context, browser.new_context(device_scale_factor=1.5)
     with lab.opened("02_write_a_gpu_kernel.ipynb") as notebook:
         notebook.page.set_viewport_size({"width": 1280, "height": 1200})

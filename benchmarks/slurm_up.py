@@ -1,4 +1,4 @@
-"""From `hpclab slurm up` to idle nodes, and back to nothing: seconds, median of several repeats.
+"""Time `hpclab slurm up` until its nodes are idle, and `down`: seconds, median of several repeats.
 
     python benchmarks/slurm_up.py [--nodes 4] [--repeats 10]
 

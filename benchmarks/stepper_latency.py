@@ -1,4 +1,4 @@
-"""From the press of a key to the changed picture: the message stepper, 16 ranks, in a real Chromium.
+"""Time the message stepper from key press to changed picture: 16 ranks, in a real Chromium.
 
 Keys are pressed on its Step slider; the time of a press runs, on the browser's clock, from the key's own time
 stamp to the first moment after the frame that follows the picture's change. Then it is played, and nothing of

@@ -1,4 +1,4 @@
-"""How far the constants behind IO500's rows hold on systems that they were not chosen on.
+"""Test how far the constants behind IO500's rows hold on systems that they were not chosen on.
 
     python benchmarks/storage_halves.py [--halves 4]
 
@@ -27,7 +27,7 @@ SHARES = dict(storage_presets.SHARES)
 
 
 def use(scale: Mapping[str, float]) -> None:
-    """Put scaled constants in place of those that ship."""
+    """Put the constants, each times its factor in `scale` (or 1), in place of those that ship."""
     for name, value in SHIPPED.items():
         scaled: Any = value * scale.get(name, 1) if isinstance(value, float) else tuple(
             each * scale.get(f"{name} {place}", 1) for place, each in enumerate(value)
@@ -39,11 +39,12 @@ def use(scale: Mapping[str, float]) -> None:
 
 
 def errors(rows: list[Observation]) -> list[float]:
+    """ln(predicted / measured) of each row."""
     return [math.log(storage_rows.predict(one) / one.value) for one in rows]
 
 
 def search(rows: list[Observation]) -> dict[str, float]:
-    """The scales, each down or up by a factor of at most two, at which the rows come out best."""
+    """The `scale` for `use`, each factor at most two up or down, with the least cost of the rows' errors."""
 
     def cost(scale: Mapping[str, float]) -> float:
         use(scale)
@@ -61,6 +62,7 @@ def search(rows: list[Observation]) -> dict[str, float]:
 
 
 def within(found: list[float]) -> float:
+    """The share of these `errors` within a factor of two."""
     return statistics.mean(abs(error) <= math.log(2) for error in found)
 
 

@@ -1,4 +1,4 @@
-"""The emulated striped store against its model: each regime, predicted first and then measured.
+"""Compare the emulated striped store with its model: each regime is predicted first and then measured.
 
     python benchmarks/striped_store.py [--repeats 1] [--seconds 0.5]
 

@@ -1,4 +1,4 @@
-"""Key press to changed pixels of the kernel tracer's step slider, in a real JupyterLab and Chromium.
+"""Time key press to changed pixels of the kernel tracer's step slider, in a real JupyterLab and Chromium.
 
     python benchmarks/tracer_latency.py [--presses 60]
 

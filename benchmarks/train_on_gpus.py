@@ -1,4 +1,4 @@
-"""The GPU paths of training, measured on every GPU of this machine: for the day that some are at hand.
+"""Measure the GPU paths of training on every GPU of this machine.
 
     python benchmarks/train_on_gpus.py                            # one GPU
     torchrun --nproc-per-node=8 benchmarks/train_on_gpus.py       # and DDP over NCCL, one rank a GPU
@@ -26,12 +26,12 @@ BATCH = 8  # of a rank
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Mean of twenty calls, after two, the device waited for; every rank makes as many."""
+    """Mean seconds of twenty calls after warm-up, device synchronised; every rank makes as many."""
     return Timer("call()", globals={"call": call}).timeit(20).mean
 
 
 def matmuls() -> dict[str, dict[int, float]]:
-    """TFLOP/s by number format and side."""
+    """TFLOP/s of square products, by number format and side."""
     torch.backends.cuda.matmul.allow_tf32 = True
     found: dict[str, dict[int, float]] = {"tf32": {}, "bf16": {}, "fp8": {}}
     for side in SIDES:

@@ -1,4 +1,4 @@
-"""Steps of data-parallel training over emulated links, each predicted before it is run.
+"""Time steps of data-parallel training over emulated links, each predicted before it is run.
 
     python benchmarks/training_steps.py [--ranks 2] [--repeats 3]
 

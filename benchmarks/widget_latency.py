@@ -1,4 +1,4 @@
-"""Key press to changed pixels of the node scaler's modelled curves, in a real JupyterLab and Chromium.
+"""Time key press to changed pixels of the node scaler's modelled curves, in a real JupyterLab and Chromium.
 
     python benchmarks/widget_latency.py [--presses 60]
 

@@ -1,4 +1,5 @@
-"""Bad input is refused with a ValueError of one sentence: what was wrong and what is allowed."""
+"""Checks of input. Each returns the value, or raises a ValueError of a sentence that begins with `name`, the
+value's name for the reader, and says what is allowed, in `unit` where it has one, and what was given."""
 
 import dataclasses
 import math
@@ -34,12 +35,12 @@ def _within(name: str, value: object, low: float, high: float, unit: str, whole:
 
 
 def integers(name: str, values: object, low: int, high: int, unit: str = "") -> tuple[int, ...]:
-    """Return a list of ints, each a `name` between `low` and `high`, as a tuple, or raise ValueError."""
+    """Return `values` as a tuple of ints, each a `name` between `low` and `high`, or raise ValueError."""
     return tuple(integer(f"Each {name}", value, low, high, unit) for value in _listed(name, values))
 
 
 def numbers(name: str, values: object, low: float, high: float, unit: str = "") -> tuple[float, ...]:
-    """Return a list of floats, each a `name` between `low` and `high`, as a tuple, or raise ValueError."""
+    """Return `values` as a tuple of floats, each a `name` between `low` and `high`, or raise ValueError."""
     return tuple(number(f"Each {name}", value, low, high, unit) for value in _listed(name, values))
 
 
@@ -58,13 +59,14 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def choices(name: str, values: object, allowed: Iterable[str]) -> tuple[str, ...]:
-    """Return a list of some of `allowed` as a tuple, or raise ValueError."""
+    """Return `values` as a tuple if each of them is one of `allowed`, or raise ValueError."""
     listed = instances(name, values, str, "a name")
     return tuple(choice(f"Each of {name}", value, allowed) for value in listed)
 
 
 def identifier(name: str, value: object, longest: int = 64) -> str:
-    """Return a job name, partition or account that cannot become a directive or command in a batch script."""
+    """Return `value`, a job name, partition or account, if it has at most `longest` characters and cannot
+    become a directive or a command in a batch script, or raise ValueError."""
     word: str = instance(name, value, str, "text, in quotes")
     if not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", word):
         raise ValueError(
@@ -78,14 +80,15 @@ def identifier(name: str, value: object, longest: int = 64) -> str:
 
 
 def instance(name: str, value: object, of: Any, called: str = "") -> Any:
-    """Return `value` if it is an `of` (a class, or a union of them), `called` so, or raise ValueError."""
+    """Return `value` if it is an `of` (a class, or a union of them), or raise ValueError; `called` is the
+    name of this type in the message, such as "text, in quotes"."""
     if not isinstance(value, of):
         raise ValueError(f"{name} must be {called or f'a {of.__name__}'}, not {shown(value)}.")
     return value
 
 
 def instances(name: str, values: object, of: Any, called: str = "") -> list[Any]:
-    """Return `values` as a list if each of them is an `of`, or raise ValueError naming one that is not."""
+    """Return `values` as a list if each is an `of`, or raise ValueError showing one that is not."""
     listed = list(values) if isinstance(values, Iterable) else None
     wrong = [values] if listed is None else [value for value in listed if not isinstance(value, of)]
     if listed is None or wrong:
@@ -95,7 +98,7 @@ def instances(name: str, values: object, of: Any, called: str = "") -> list[Any]
 
 
 def field(check: Callable[..., Any], default: Any = dataclasses.MISSING, table: str = "", **more: Any) -> Any:
-    """A dataclass's field, in its metadata the `check` of a name and a value, and the file's `table`."""
+    """A dataclass field; its metadata hold ``check(name, value, **more)``, and its `table` in a TOML file."""
     metadata = {"table": table, "check": partial(check, **more)}
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -1,4 +1,4 @@
-"""`njit` whose cache never stops anything: Numba's own fails on read-only folders, full disks and damage."""
+"""`njit` that compiles anew where Numba's cache would raise: read-only folders, full disks, damage."""
 
 import warnings
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from numba.core.caching import FunctionCache
 
 
 class _Cache(FunctionCache):
-    """A cache that is never a reason to stop."""
+    """Numba's cache on disk, in which a load that fails is a miss and a save that fails is a warning."""
 
     def load_overload(self, *arguments: Any) -> Any:
         try:
@@ -28,7 +28,7 @@ class _Cache(FunctionCache):
 
 
 def njit(**options: Any) -> Callable[[Callable], Any]:
-    """`numba.njit(**options)` as a decorator; what it compiles is there again at the next start."""
+    """`numba.njit(**options)` as a decorator, cached on disk for later runs where that is possible."""
 
     def decorate(function: Callable) -> Any:
         compiled = numba.njit(**options)(function)

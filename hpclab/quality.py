@@ -35,7 +35,7 @@ WORKERS = ("nodes", "processes", "threads", "ranks")  # what a parameter calls t
 
 
 def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
-    """Why `results` (or the samples of one piece of work, on one of `ranks` of this machine) support no
+    """Why `results` (or Samples of one piece of work, timed on one of `ranks` ranks here) support no
     statement, as one short clause such as "busy: tasks got 40 % of a core; run again"; "" where they do.
 
     Judged are Results measured on cores, with `timing.Sample.facts` in their environment, and emulated ones
@@ -53,7 +53,7 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
 
 
 def _busy(results: Iterable[Result]) -> str:
-    """Tasks had much less of a core than was theirs."""
+    """A clause where tasks got too little of their share of a core, or other virtual machines took it."""
     points: dict[object, dict[object, Result]] = {}
     for result in results:
         if "waited" in result.environment:  # once for each repeat, however many quantities it has
@@ -73,7 +73,7 @@ def _busy(results: Iterable[Result]) -> str:
 
 
 def _too_fast(results: Iterable[Result]) -> str:
-    """A speedup that neither the workers nor the cores allow."""
+    """A clause where a speedup is larger than the workers or the cores allow; else ""."""
     works: dict[object, dict[float, list[Result]]] = {}
     for result in results:
         if result.quantity == "makespan" and result.value > 0:
@@ -90,7 +90,7 @@ def _too_fast(results: Iterable[Result]) -> str:
 
 
 def _over_the_roof(results: Sequence[Result]) -> str:
-    """A kernel faster than the best that was measured for memory or for the units."""
+    """A clause where a kernel of a ladder is faster than the measured bandwidth or FLOP rate; else ""."""
     roofs: dict[object, float] = {}
     for result in results:
         if "ladder" not in result.parameters and result.quantity in ("bandwidth", "flop rate"):
@@ -118,25 +118,25 @@ def _noise(results: Iterable[Result]) -> str:
 
 
 def _late(results: Iterable[Result]) -> str:
-    """What was emulated had no core when it was due."""
+    """A clause where an emulation had no core when it was due, for too much of its time; else ""."""
     shares = [result.environment["late"] for result in results if "late" in result.environment]
     share = _typical(sorted(shares, reverse=True), 0.0)
     return f"busy: the emulation was late for {_percent(share)} of the time" if share > LATE else ""
 
 
 def _typical(worst_first: Sequence[T], none: T) -> T:
-    """What holds for the PART of the points that is worst off; of few points the worst one."""
+    """The value that a share PART of the points is no better than; of few points the worst one."""
     return worst_first[int(PART * (len(worst_first) - 1))] if worst_first else none
 
 
 def _point(result: Result, without: Sequence[str] = ()) -> tuple[object, ...]:
-    """What repeats of one measurement have in common."""
+    """A key for repeats of one measurement: the experiment and its parameters, but those in `without`."""
     named = sorted((name, str(value)) for name, value in result.parameters.items() if name not in without)
     return (result.experiment, *named)
 
 
 def _roof(result: Result) -> tuple[object, ...]:
-    """The limit that a rate is held against: memory's is the same for every precision."""
+    """A key of the limit that a rate is held against: a bandwidth's is the same for every precision."""
     return result.quantity, result.quantity == "flop rate" and result.parameters.get("precision")
 
 
@@ -145,7 +145,7 @@ def _workers(result: Result) -> float:
 
 
 def _cores(result: Result) -> float:
-    """The cores that the workers have between them: no limit where nodes are machines of their own."""
+    """The cores that the workers have between them; infinite where nodes are machines of their own."""
     return result.environment.get("cores", math.inf) if result.environment.get("shared", True) else math.inf
 
 

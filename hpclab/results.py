@@ -86,7 +86,7 @@ class Results(list[Result]):
 
 
 def select(results: Iterable[Result], quantity: str | None = None, **parameters: object) -> list[Result]:
-    """Those results with this quantity and these parameter values."""
+    """The `results` with this `quantity` (None: any) and with these values among their `parameters`."""
     return [
         result
         for result in checks.instances("results", results, Result)

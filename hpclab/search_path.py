@@ -1,7 +1,7 @@
-"""Files beside a notebook or a program that hide a module of Python's or of a package: named and put last.
+"""Find files beside a notebook or program that hide a module of Python or a package, and look there last.
 
-Our own programs start as `python -P`, without the folder they start in, and call `last()` where the learner's
-modules must be found. Elsewhere `settle()` moves that folder to the end, if a file in it hides a module.
+Our own programs start as `python -P`, without the current folder, and call `look_here_last()` where the
+learner's modules must be found. Elsewhere `settle()` moves that folder to the end, if a file in it hides one.
 """
 
 import importlib.machinery
@@ -12,8 +12,8 @@ _HARMLESS = {"test", "tests"}  # everybody has one, and no library needs Python'
 
 
 def in_the_way(folder: str, hidden: list[str] | None = None) -> list[str]:
-    """The entries of `folder` that would be imported in place of a module found in one of the places
-    `hidden` (everywhere else where Python looks, if not given)."""
+    """The entries of `folder` that would be imported in place of a module of the same name in one of the
+    folders `hidden` (by default the rest of sys.path)."""
     places = [
         place for place in (sys.path if hidden is None else hidden) if place and not _same(place, folder)
     ]
@@ -25,7 +25,8 @@ def in_the_way(folder: str, hidden: list[str] | None = None) -> list[str]:
 
 
 def settle() -> None:
-    """Where the folder that this process was started in hides a module, look there last, and say so."""
+    """Move the folder that this process was started in to the end of sys.path, if a file in it hides a
+    module, and name that file on standard error."""
     if "" not in sys.path and (sys.flags.safe_path or not sys.path):
         return
     place = sys.path.index("") if "" in sys.path else 0
@@ -38,7 +39,7 @@ def settle() -> None:
 
 
 def sentence(found: list[str], folder: str) -> str:
-    """What to do about these entries of `folder`."""
+    """A sentence that names the entries `found` in `folder`, what they hide, and the remedy."""
     has, it = ("has the name", "it") if len(found) == 1 else ("have the names", "them")
     modules = ", ".join(entry.partition(".")[0] for entry in found[:5])
     return (
@@ -47,8 +48,8 @@ def sentence(found: list[str], folder: str) -> str:
     )
 
 
-def foreign() -> list[str]:
-    """A sentence for each folder that PYTHONPATH or the user's own packages put before this Python's."""
+def hiding_folders() -> list[str]:
+    """A sentence for each folder of PYTHONPATH, or user site-packages, that hides modules of this Python."""
     import site
 
     folders = dict.fromkeys(os.environ.get("PYTHONPATH", "").split(os.pathsep), "unset PYTHONPATH")
@@ -69,7 +70,7 @@ def _listed(found: list[str]) -> str:
 
 
 def with_folder_last() -> list[str]:
-    """This process's sys.path with the current folder after everywhere else, for a child to take over."""
+    """This process's sys.path with the current folder as its last entry, for a child to take over."""
     places = [place for place in sys.path if place]
     try:
         here = os.getcwd()
@@ -78,8 +79,8 @@ def with_folder_last() -> list[str]:
     return places if here in places else [*places, here]
 
 
-def last() -> None:
-    """Find the learner's own modules in the current folder too, after everywhere else."""
+def look_here_last() -> None:
+    """Append the current folder to sys.path, so that the learner's own modules are found there."""
     sys.path[:] = with_folder_last()
 
 
@@ -93,6 +94,7 @@ def _module(folder: str, entry: str) -> str:
 
 
 def _is_found(name: str, places: list[str]) -> bool:
+    """Whether `places` hold a module of this name that a file can hide and that is not _HARMLESS."""
     if name in _HARMLESS or name in sys.builtin_module_names:
         return False
     if importlib.machinery.FrozenImporter.find_spec(name):  # part of the interpreter: no file hides it

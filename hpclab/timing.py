@@ -25,13 +25,13 @@ class Sample:
     stolen: float = 0.0
 
     def facts(self) -> dict[str, float]:
-        """What the environment of a Result holds of it, for `quality.doubt`; with the machine's load."""
+        """These times and the machine's load, as `quality.doubt` expects them in a Result's `environment`."""
         return asdict(self) | {"load": os.getloadavg()[0]}
 
 
 class Stopwatch:
-    """``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic. With `helpers` False
-    only the waits of its own thread count, not those of threads that serve it."""
+    """Times a block: ``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic. With
+    `helpers` False `waited` is that of the thread that made it alone, not of all threads."""
 
     sample: Sample
 
@@ -39,19 +39,19 @@ class Stopwatch:
         self._only = None if helpers else threading.get_native_id()
 
     def __enter__(self) -> Self:
-        self._queued, self._stolen = queued(), stolen()
+        self._queued, self._stolen = run_queue_seconds(), stolen_seconds()
         self._wall, self._cpu = time.monotonic(), time.process_time()
         return self
 
     def __exit__(self, *error: object) -> None:
         wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
-        without_core = waited(self._queued, wall, cpu, only=self._only)
-        self.sample = Sample(wall, cpu, without_core, stolen() - self._stolen)
+        without_core = waited_seconds(self._queued, wall, cpu, only=self._only)
+        self.sample = Sample(wall, cpu, without_core, stolen_seconds() - self._stolen)
 
 
-def queued(without: Iterable[int] = (), process: int | str = "self") -> dict[int, float] | None:
-    """For each thread of a process but those in `without` the seconds that it has so far been ready to run
-    and had no core; None where the kernel has no such file (proc(5), schedstat)."""
+def run_queue_seconds(without: Iterable[int] = (), process: int | str = "self") -> dict[int, float] | None:
+    """Seconds that each thread of `process` (its pid), but those in `without`, has so far been ready to run
+    and had no core, by thread id; None where the kernel has no schedstat file (proc(5))."""
     if not os.path.exists("/proc/self/schedstat"):
         return None
     seconds = {}
@@ -62,22 +62,22 @@ def queued(without: Iterable[int] = (), process: int | str = "self") -> dict[int
     return seconds
 
 
-def waited(
+def waited_seconds(
     before: dict[int, float] | None, wall: float, cpu: float, without: Iterable[int] = (),
     only: int | None = None,
 ) -> float:  # fmt: skip
-    """Seconds waited for a core since `before`, which is what `queued` said `wall` and `cpu` seconds ago; by
-    all threads but those in `without`, or by one `only`. Where the kernel does not say, the wall time without
-    CPU time, if there is more to do than cores."""
-    now = queued(without)
+    """Seconds that threads waited for a core since `before`, which `run_queue_seconds` returned `wall`
+    seconds and `cpu` CPU seconds ago: those of all threads but `without`, or of the one thread `only`. Where
+    that is None, `wall` less `cpu` if the load is higher than the number of cores, else 0."""
+    now = run_queue_seconds(without)
     if before is None or now is None:
         return max(0.0, wall - cpu) if os.getloadavg()[0] > (os.cpu_count() or 1) else 0.0
     threads = now if only is None else [only]
     return sum(max(0.0, now[thread] - before.get(thread, 0.0)) for thread in threads)
 
 
-def stolen() -> float:
-    """Seconds, as the mean over cores, that another virtual machine has had them so far; 0 if not known."""
+def stolen_seconds() -> float:
+    """Steal time since boot, in seconds as the mean over cores: other virtual machines had them; or 0."""
     try:
         with open("/proc/stat", "rb") as file:
             ticks = int(file.readline().split()[8])
@@ -107,6 +107,6 @@ def median(samples: Sequence[Sample]) -> Sample:
 
 
 def total(work: Iterable[Any]) -> Sample:
-    """The seconds of several samples, or of the tasks of a map, added up."""
+    """A Sample of the wall, CPU and waited seconds of several Samples, or tasks of a map, each added up."""
     parts = [(one.wall, one.cpu, one.waited) for one in work]
     return Sample(*map(sum, zip(*parts, strict=True)))

@@ -1,4 +1,4 @@
-"""What happened when, on which rank, and the rank-seconds that it took; they sum to ranks × makespan."""
+"""Events on ranks over time, and the rank-seconds of each component, whose sum is ranks × makespan."""
 
 import contextlib
 import time
@@ -25,7 +25,8 @@ UNEXPLAINED = "unexplained"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`start` and `duration` in seconds on one monotonic clock shared by all ranks; `bytes` moved."""
+    """What a rank did, of one of the KINDS: `start` and `duration` in seconds on one monotonic clock shared
+    by all ranks; `bytes` moved."""
 
     rank: int
     kind: str
@@ -103,7 +104,7 @@ def record(kind: str, bytes: int = 0, label: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def listen() -> Iterator[list[Mark]]:
-    """Collect what `record` marks inside the block."""
+    """Yield a list that collects what `record` marks inside the block."""
     marks: list[Mark] = []
     token = _recorder.set(marks)
     try:

@@ -1,4 +1,4 @@
-"""Text with units to SI numbers (bytes, seconds, FLOP) and back. 1 GiB is 2**30 bytes, 1 GB is 10**9."""
+"""Convert text with units to SI numbers (bytes, seconds, FLOP) and back. 1 GiB is 2**30 bytes, 1 GB 10**9."""
 
 import math
 import re
@@ -73,7 +73,7 @@ def format_flops(operations: float, *, per_second: bool = False) -> str:
 
 
 def _number(name: str, value: object) -> float:
-    """Any number, and what is not finite too: a text must say so, and not fail."""
+    """`value` as a float; infinity and NaN are not refused, so that they can be formatted."""
     return math.nan if value != value else checks.number(name, value, -math.inf, math.inf)
 
 

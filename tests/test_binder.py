@@ -23,7 +23,7 @@ import pytest
 
 from hpclab import course
 from hpclab.cluster.host.ports import ReservedPorts
-from hpclab.machine.footprint import members, summed_pss
+from hpclab.machine.footprint import processes_of_run, summed_pss
 from tests.conftest import until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -190,7 +190,7 @@ def test_a_session_opens_on_lesson_00_with_slurm_and_its_notebooks_run_within_tw
     wanted = [one.number for one in course.lessons()] if session.name else ["00"]
     assert [lesson["number"] for lesson in report["lessons"]] == wanted
     assert report["passed"], report
-    always = summed_pss(members("", [server.pid]))  # JupyterLab itself counts too
+    always = summed_pss(processes_of_run("", [server.pid]))  # JupyterLab itself counts too
     assert 0 < always < 2**29
     for lesson in report["lessons"]:
         assert lesson["peak_memory"] + always < 2 * 10**9, lesson

@@ -63,7 +63,7 @@ def test_packages_that_an_environment_puts_before_ours_are_named(tmp_path, monke
     monkeypatch.setattr(site, "USER_SITE", None)
     monkeypatch.setattr(site, "USER_BASE", None)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    (said,) = [sentence for sentence in search_path.foreign() if str(tmp_path) in sentence]
+    (said,) = [sentence for sentence in search_path.hiding_folders() if str(tmp_path) in sentence]
     assert "numpy.py" in said
     assert "theirs_alone" not in said
 

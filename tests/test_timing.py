@@ -9,7 +9,7 @@ import pytest
 
 from hpclab import timing
 
-told = pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+told = pytest.mark.skipif(timing.run_queue_seconds() is None, reason="this kernel has no schedstat")
 
 
 def test_the_warm_up_runs_and_is_not_counted():
@@ -59,7 +59,7 @@ def test_wanting_a_core_is_told_from_waiting_for_something_else():
 def test_what_helpers_wait_for_a_core_may_be_left_out(monkeypatch):
     me, helper = threading.get_native_id(), 999999999
     seconds = iter(2 * [{me: 1.0, helper: 1.0}] + 2 * [{me: 1.5, helper: 3.0}])
-    monkeypatch.setattr(timing, "queued", lambda *_: next(seconds))
+    monkeypatch.setattr(timing, "run_queue_seconds", lambda *_: next(seconds))
     with timing.Stopwatch() as every, timing.Stopwatch(helpers=False) as mine:
         pass
     assert (every.sample.waited, mine.sample.waited) == (2.5, 0.5)
@@ -68,13 +68,13 @@ def test_what_helpers_wait_for_a_core_may_be_left_out(monkeypatch):
 @told
 def test_a_thread_that_ends_while_threads_are_listed_hides_no_other(monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda place: ["999999999", str(os.getpid())])
-    assert list(timing.queued()) == [os.getpid()]
+    assert list(timing.run_queue_seconds()) == [os.getpid()]
 
 
 def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatch):
     for load, waited in ((0.5, 0.0), (1e6, pytest.approx(0.3))):
         monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, load, load))
-        assert timing.waited(None, wall=1.0, cpu=0.7) == waited
+        assert timing.waited_seconds(None, wall=1.0, cpu=0.7) == waited
 
 
 def test_the_median_is_not_moved_by_one_slow_repeat_and_a_total_adds_up():

@@ -46,7 +46,8 @@ def signed(entries: Sequence[ledger.Entry], folder: Path, name: str = "") -> byt
     """The file's content, signed by the key in `folder`, which is made where there is none yet. OSError."""
     entries = [entry for entry in entries if _LESSON.fullmatch(entry.lesson)]
     solved = sorted((one for one in entries if one.kind == "solved"), key=lambda one: -(one.score or 0))
-    told = [*{(one.lesson, one.name): one for one in solved}.values(), *ledger.counted(entries)]  # the best
+    best = {(one.lesson, one.name): one for one in solved}.values()
+    told = [*best, *ledger.first_predictions(entries)]
     made = datetime.now(UTC).isoformat(timespec="seconds")
     kept = [{part: getattr(entry, part) for part in _TOLD} for entry in told]
     body = {"name": _word(name), "made": made, "entries": kept}

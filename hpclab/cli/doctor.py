@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(as_data(here, found), indent=1))
         return 0
     print(*screen(here, found, width), sep="\n")
-    for sentence in search_path.foreign():
+    for sentence in search_path.hiding_folders():
         print("", *wrapped(sentence, width), sep="\n")
     return 0
 

@@ -134,7 +134,7 @@ def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Repor
 
     def sample() -> None:
         nonlocal peak, nodes
-        peak = max(peak, footprint.summed_pss(footprint.members(str(state))))
+        peak = max(peak, footprint.summed_pss(footprint.processes_of_run(str(state))))
         nodes = max(nodes, notes.nodes_in(state))
 
     try:
@@ -208,7 +208,7 @@ def _end_what_is_left(state: Path) -> list[str]:
     """Take a Slurm of the lesson's own down, wait for the rest, end what does not go; names of the latter."""
 
     def there() -> set[int]:
-        return footprint.members(str(state))
+        return footprint.processes_of_run(str(state))
 
     if there():
         down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]

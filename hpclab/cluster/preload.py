@@ -26,7 +26,7 @@ async def dask_setup(worker: Any) -> None:
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
         tasks.freeze_started_item(signal.SIGTERM, handler)
-    search_path.last()
+    search_path.look_here_last()
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):
             callback.stop()

@@ -97,11 +97,11 @@ class Chunk:
 
     @property
     def name(self) -> str:
-        """What it is called in a store that keeps each chunk as one object."""
+        """The name of its object in a store that keeps each chunk as one object."""
         return f"chunk-{self.index:05}"
 
     def content(self) -> bytes:
-        """What such a store keeps of it: its files' bytes, one after the other."""
+        """The bytes of that object: those of its files, one after the other."""
         return "".join(file.read() for file in self.files).encode()
 
     def texts(self, files: Any = None) -> list[str]:
@@ -114,7 +114,7 @@ class Chunk:
 
 
 def roots() -> dict[str, Path]:
-    """Where this environment keeps its Python files, by the name that stands for it in a `Source`."""
+    """The folders of this environment's Python files, by the first part of a `Source`'s name ("stdlib")."""
     paths, found = sysconfig.get_paths(), dict[str, Path]()
     for name, key in (("stdlib", "stdlib"), ("packages", "purelib"), ("platform", "platlib")):
         if (root := Path(paths[key])) not in found.values():
@@ -124,7 +124,7 @@ def roots() -> dict[str, Path]:
 
 def collect(limit: str | int = "16 MiB") -> Corpus:
     """Choose files of this environment, up to `limit` bytes of text (a number, or ``"16 MiB"``), 512 KiB or
-    more. Left out and counted: what is empty, huge, generated, not UTF-8, unreadable, or taken already."""
+    more. Left out and counted: what is empty, huge, generated, not UTF-8, unreadable, or a duplicate."""
     most = checks.integer("The corpus limit", units.parse_bytes(limit), SMALLEST_LIMIT, 2**40, "bytes")
     skipped = dict.fromkeys(("empty", "huge", "generated", "not UTF-8", "unreadable", "duplicate"), 0)
     files, taken, size = list[Source](), set[str](), 0
@@ -149,7 +149,7 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
 
 
 def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
-    """Cut the corpus into chunks of whole files, of at most `chunk_bytes` (a number, or ``"512 KiB"``); only
+    """Cut `corpus` into chunks of whole files, of at most `chunk_bytes` (a number, or ``"512 KiB"``); only
     a chunk of a single file may be larger."""
     largest = checks.integer("The chunk size", units.parse_bytes(chunk_bytes), 1024, 2**40, "bytes")
     groups: list[list[Source]] = []
@@ -164,7 +164,7 @@ def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
 
 
 def _python_files() -> Iterator[tuple[str, Path]]:
-    """(root/relative path, path) of every Python file; one below two roots is yielded under the inner one."""
+    """Yield (root/relative path, path) of each Python file; one below two roots under the inner one alone."""
     for label, root in roots().items():
         for folder, subfolders, names in os.walk(root):
             subfolders[:] = [name for name in subfolders if name not in _NOT_ENTERED]
@@ -175,7 +175,7 @@ def _python_files() -> Iterator[tuple[str, Path]]:
 
 
 def _examine(path: Path) -> tuple[bytes, str]:
-    """The file's bytes, and the reason to leave it out, if any."""
+    """The file's bytes (b"" if unreadable, huge or not UTF-8) and the reason to leave it out, or ""."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -46,8 +46,8 @@ def cache_directory() -> Path:
 
 
 def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray) -> Path:
-    """Keep the tokens and everything needed to read them, in place of what was there; returns the manifest's
-    path: in the private folder of this machine where the home is full or read-only; else OSError."""
+    """Write `tokens` and their manifest in place of what was there, and return the manifest's path: in
+    `cache_directory()`, else in a private folder of this machine. OSError if neither can be written."""
     checks.instance("corpus", corpus, Corpus)
     checks.instance("tokeniser", tokeniser, Tokeniser)
     digest = fingerprint(tokens)
@@ -62,6 +62,7 @@ def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray) -> Path:
 
 
 def _keep(body: Mapping[str, Any], content: bytes, folder: Path) -> Path:
+    """Write the tokens `content` and the manifest `body`, remove older tokens, return the manifest."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
@@ -79,7 +80,7 @@ def _keep(body: Mapping[str, Any], content: bytes, folder: Path) -> Path:
 
 
 def load() -> StoredCorpus:
-    """What `save` kept, checked; StoredCorpusError says what is wrong with it and what to do."""
+    """Load and check what `save` wrote; StoredCorpusError says what is wrong with it and what to do."""
     folder = cache_directory() / "corpus"
     if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():
         folder = private.home().path / "corpus"
@@ -102,8 +103,8 @@ def load() -> StoredCorpus:
 
 
 def load_or_make() -> StoredCorpus:
-    """What lesson 05 has kept; where there is nothing good, it is made now of 5 MiB of text and kept, which
-    takes some seconds. OSError where nothing can be written."""
+    """Load what lesson 05 has saved; where that is missing or damaged, tokenise 5 MiB of text in some
+    seconds, save and load that. OSError where nothing can be written."""
     try:
         return load()
     except StoredCorpusError:
@@ -119,6 +120,7 @@ def _checksum(body: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write to a temporary file, flush it to the disk, and rename it to `path`."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

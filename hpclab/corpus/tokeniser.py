@@ -54,7 +54,7 @@ class Tokeniser:
         return str(_engine(self.merges).decode([t for t in wanted if t != self.end_of_document]))
 
     def pieces(self, text: str) -> list[str]:
-        """The text cut where the tokens are, to look at."""
+        """The text of each token of `text`, in order, to look at."""
         return [self.decode([token]) for token in self.encode(text)]
 
 
@@ -91,8 +91,8 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
 def tokenise(tokeniser: Tokeniser, chunk: Chunk, files: Any = None) -> numpy.ndarray:
     """The tokens of the chunk's files, shape (tokens,), uint16, an end-of-document token after each.
 
-    `files` is where they are read, as `Chunk.texts` has it. Reading is marked as storage; the rest is
-    compute on one core.
+    `files` is the fsspec file system to read from, None for this environment. In a trace reading is storage;
+    the rest is compute on one core.
     """
     with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
         texts = chunk.texts(files)
@@ -124,6 +124,7 @@ def _engine(merges: bytes) -> Any:
 
 
 def _byte_level(model: Any) -> Any:
+    """A tokeniser of the `tokenizers` library with this `model` over GPT-2's byte alphabet."""
     from tokenizers import Tokenizer, decoders, pre_tokenizers
 
     engine = Tokenizer(model)

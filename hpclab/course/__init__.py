@@ -19,13 +19,13 @@ _LOOK = (  # JupyterLab breaks lines in the middle of a word; 110 columns of thi
 
 
 def show_source(*things: Any) -> None:
-    """Show how functions, classes or modules are written; a kernel of Numba's without its machinery."""
+    """Show the source of functions, classes or modules; of a Numba kernel, its Python function."""
     plain = (getattr(one, "py_func", None) or getattr(one, "fn", one) for one in things)
     _show("\n\n".join(textwrap.dedent(inspect.getsource(one)).rstrip() for one in plain), "python")
 
 
 def show_script(number: str) -> None:
-    """Show the script that the lesson of this `number` ends with, which needs nothing of this package."""
+    """Show the script that the lesson of this `number` ("05") ends with, which needs no hpclab."""
     for name, path in originals().items():
         if name.startswith(f"slurm/jobs/plain/{number}_"):
             language = "bash" if path.suffix == ".sh" else "python"

@@ -1,4 +1,4 @@
-"""The lessons that are here, and a working folder of them that a learner may write in.
+"""List the lessons that are here, and lay out a working folder of them that a learner may write in.
 
 In a working folder a manifest remembers the hash of each file as it was laid out. A file that still has that
 hash is the course's and may be replaced by a newer version; any other is the learner's, is kept, and the new
@@ -20,7 +20,7 @@ _LESSONS = "[0-9][0-9]_*.ipynb"
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """A notebook: `number` ("05"), `name` ("05_scale_out_with_dask"), `title` (its first heading), `path`;
-    `needs`, of its metadata: what it is better with, of "slurm", "gpu" and "cores"; the names of its
+    `needs`, from its metadata: those of "slurm", "gpu" and "cores" that make it better; the names of its
     `exercises`, in order."""
 
     number: str
@@ -62,9 +62,9 @@ def lessons() -> list[Lesson]:
 
 
 def lay_out(folder: str | Path) -> Written:
-    """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; of each file that the learner
-    changed and that has a newer version a sentence says where the new one is. OSError: nothing was
-    written."""
+    """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`. A file that the learner changed
+    stays; if the course has a newer version, that is written beside it, and a sentence in `kept` says where.
+    OSError: nothing was written."""
     target = Path(folder).expanduser().absolute()
     before, files, kept = read_manifest(target), dict[Path, bytes](), list[str]()
     manifest = dict(before)
@@ -86,7 +86,7 @@ def lay_out(folder: str | Path) -> Written:
 
 
 def originals() -> dict[str, Path]:
-    """The course's files by the name they get in a working folder, with ``/`` between the parts."""
+    """The path of each of the course's files by its name in a working folder (``slurm/jobs/train.sh``)."""
     notebooks, jobs = root() / "notebooks", root() / "slurm" / "jobs"
     files = {path.name: path for path in (*sorted(notebooks.glob(_LESSONS)), *notebooks.glob("*.md"))}
     for path in sorted(jobs.rglob("*")):
@@ -97,8 +97,8 @@ def originals() -> dict[str, Path]:
 
 
 def read_manifest(folder: Path) -> dict[str, str]:
-    """Name to hash of what was laid into `folder`; empty where there is no readable manifest, so that a
-    damaged one makes every file the learner's own."""
+    """The hash of each file as it was laid out in `folder`, by name; empty where there is no readable
+    manifest, so that every file then counts as the learner's own."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

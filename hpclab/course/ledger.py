@@ -1,6 +1,6 @@
-"""The learner's ledger: what was predicted and came, and what is solved, one JSON object a line of a file in
-the course folder that is only ever appended to. A line that cannot be read (torn, edited by hand, of another
-version) is passed over and left where it is."""
+"""The learner's ledger: predictions with their outcomes, and solved exercises, one JSON object a line of a
+file in the course folder that is only ever appended to. A line that cannot be read (torn, edited by hand, of
+another version) is skipped and left where it is."""
 
 import errno
 import functools
@@ -25,7 +25,7 @@ LARGEST = 8 * 2**20  # bytes; a year of lessons is a hundredth of it
 
 @functools.cache
 def this_run() -> str:
-    """What the entries of one kernel, from its start to its end, have in common."""
+    """An identifier of this kernel, from its start to its end, for the entries that it appends."""
     return uuid.uuid4().hex[:12]
 
 
@@ -33,8 +33,9 @@ def this_run() -> str:
 class Entry:
     """A "prediction" or a "solved" exercise, called `name`, of the lesson with this number.
 
-    Of a prediction: `said` (None for "no prediction") and what `came`, both in `unit`, its `origin`, and why
-    it is in `doubt` ("" where it is not). Of an exercise: its `score` in `unit`, of which less is better."""
+    Of a prediction: the value `said` (None for "no prediction") and the value that `came`, both in `unit`;
+    the `origin` of what came, and why it is in `doubt` ("" where it is not). Of an exercise: its `score` in
+    `unit`, of which less is better. `run` is the kernel's `this_run()`, `at` the time in UTC (ISO 8601)."""
 
     kind: str
     lesson: str
@@ -66,8 +67,8 @@ class Entry:
 
 
 def find(here: str | Path = ".") -> Path:
-    """Where the ledger is, or will be, for a notebook that runs in `here`: in the course folder around it, or
-    `here` itself; for the course's own sources, a checkout, in their `course/`."""
+    """The path of the ledger, there already or not, for a notebook that runs in `here`: in the course folder
+    around it, else in `here`; in a checkout of the course's sources, in its `course/`."""
     here, marks = Path(here).absolute(), (MANIFEST, Path("00_start_here.ipynb"))
     folder = next((f for f in (here, *here.parents) if any((f / mark).is_file() for mark in marks)), here)
     if folder.is_relative_to(root()) and not (folder / MANIFEST).is_file():
@@ -75,15 +76,15 @@ def find(here: str | Path = ".") -> Path:
     return folder / NAME
 
 
-def kept() -> list[Entry]:
-    """The entries of the notebook that runs here; [] where it keeps none."""
+def kept_entries() -> list[Entry]:
+    """All entries of the ledger that this notebook appends to; [] in a program that is no notebook."""
     with suppress(OSError):
         return read(find()) if _in_a_notebook() else []
     return []
 
 
 def append(entry: Entry) -> None:
-    """Append `entry`, if a lesson's, to the notebook's ledger. A failure is said once; the lesson goes on."""
+    """Append `entry`, if it names a lesson, to this notebook's ledger. A failure is printed, once."""
     try:
         if entry.lesson and _in_a_notebook():
             _append(find(), [json.dumps(asdict(entry)).encode()])
@@ -93,7 +94,7 @@ def append(entry: Entry) -> None:
 
 
 def read(path: Path) -> list[Entry]:
-    """The entries in the order in which they were made, each once; [] where there is no ledger to read."""
+    """The entries of the ledger at `path`, each once, kernels in order of their starts; [] if unreadable."""
     entries: dict[Entry, None] = {}
     begun: dict[str, str] = {}
     for line in _lines(path):
@@ -104,15 +105,15 @@ def read(path: Path) -> list[Entry]:
 
 
 def merge(path: Path, content: bytes) -> None:
-    """Append each line of `content`, a saved ledger, that the one at `path` lacks. OSError."""
+    """Append each line of `content`, a saved ledger, that the one at `path` lacks; OSError if it cannot."""
     here = set(_lines(path))
     if new := [line for line in dict.fromkeys(content.splitlines()) if line not in here]:
         _append(path, new)
 
 
-def counted(entries: Iterable[Entry]) -> list[Entry]:
-    """The predictions that show how well the learner guesses: the first for each question, if it was made
-    before its run had shown the answer. A worthless measurement answers nothing."""
+def first_predictions(entries: Iterable[Entry]) -> list[Entry]:
+    """The predictions that count for calibration: the first for each question (lesson and name), if it was
+    made before its run had shown the answer. Those with a measurement in doubt count as not made."""
     answered, first = set[tuple[str, ...]](), dict[tuple[str, ...], Entry]()
     for entry in entries:
         if entry.kind == "prediction" and not entry.doubt:
@@ -124,7 +125,7 @@ def counted(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _in_a_notebook() -> bool:
-    """A program that is no notebook, a test for one, keeps no ledger."""
+    """Whether IPython runs this; any other program, such as a test, keeps no ledger."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and ipython.get_ipython() is not None
 
@@ -135,7 +136,7 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _append(path: Path, lines: list[bytes]) -> None:
-    """One write at the end of the file, so that lines of two notebooks never mix."""
+    """Append `lines` in one write, so that those of two notebooks never mix; OSError."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     file = os.open(path, flags, 0o600)

@@ -21,7 +21,7 @@ _SKIPPED = {"__pycache__", "node_modules"}
 
 def save_work(path: str | Path, folder: str | Path) -> Written:
     """Write a zip of every file in `folder` that differs from the course. Hidden files, links and empty files
-    (logs of jobs that said nothing) are left out, as is what is larger than LARGEST_FILE, cannot be read, or
+    (logs of jobs without output) are left out, as is what is larger than LARGEST_FILE, cannot be read, or
     has a name that `restore_work` would refuse. An earlier zip is replaced once the new one is complete."""
     target, top = Path(path).absolute(), Path(folder).absolute()
     saved, total, archive = Written(target), 0, io.BytesIO()
@@ -53,18 +53,18 @@ def restore_work(content: bytes | memoryview, folder: str | Path) -> Written:
     the course's own is replaced by yours; where you have changed it since, the saved one is put beside it;
     the ledger gets the lines that it lacks. ValueError names the entry of a zip that is damaged, too large,
     or would write outside `folder`; OSError says what in `folder` cannot be written."""
-    top, files, contents = Path(folder).absolute(), dict[Path, bytes](), _checked(content)
+    top, files, contents = Path(folder).absolute(), dict[Path, bytes](), _read_zip(content)
     restored = Written(top)
     progress = contents.pop(ledger.NAME, None)
     try:
-        known = _known(top)
+        known = _course_digests(top)
         for name, content in contents.items():
             place = top / name
             above = (folder for folder in place.parents if folder != top and folder.is_relative_to(top))
             if link := next(filter(Path.is_symlink, above), None):
                 raise ValueError(f"{link} is a link, so nothing is restored through it: remove it first.")
             free = not os.path.lexists(place) and place not in files
-            if free or (is_plain(place) and _is_the_courses(known, name, place)):
+            if free or (is_plain(place) and _is_unchanged(known, name, place)):
                 files[place] = content
             elif not (is_plain(place) and place.read_bytes() == content):
                 files[other := beside(place, "restored", files)] = content
@@ -88,30 +88,31 @@ def restore_work(content: bytes | memoryview, folder: str | Path) -> Written:
 
 
 def _changed(top: Path) -> Iterator[tuple[str, Path]]:
-    known = _known(top)
+    """Yield name and path of each file in `top` that is not the course's own."""
+    known = _course_digests(top)
     for folder, subfolders, files in os.walk(top):
         subfolders[:] = sorted(n for n in subfolders if not n.startswith(".") and n not in _SKIPPED)
         for place in (Path(folder) / name for name in sorted(files) if not name.startswith(".")):
             name = place.relative_to(top).as_posix()
-            if is_plain(place) and not _is_the_courses(known, name, place):
+            if is_plain(place) and not _is_unchanged(known, name, place):
                 yield name, place
 
 
-def _known(top: Path) -> dict[str, set[str]]:
-    """The hashes each name has as the course's own file: as it was laid out here, and as it is now."""
+def _course_digests(top: Path) -> dict[str, set[str]]:
+    """The hashes of each file of the course, by name: as it was laid out in `top`, and as it is now."""
     known = {name: {laid} for name, laid in read_manifest(top).items()}
     for name, original in originals().items():
         known.setdefault(name, set()).add(digest(original.read_bytes()))
     return known
 
 
-def _is_the_courses(known: dict[str, set[str]], name: str, place: Path) -> bool:
+def _is_unchanged(known: dict[str, set[str]], name: str, place: Path) -> bool:
     small = name in known and place.stat().st_size <= LARGEST_FILE
     return small and digest(place.read_bytes()) in known[name]
 
 
-def _checked(zipped: bytes | memoryview) -> dict[str, bytes]:
-    """The files of the zip by name, read in full within the limits."""
+def _read_zip(zipped: bytes | memoryview) -> dict[str, bytes]:
+    """The content of each file in the zip, by name; ValueError for one too large or outside the folder."""
     contents, total = dict[str, bytes](), 0
     for entry, content in _unpacked(zipped):
         name = PurePosixPath(entry.filename).as_posix()
@@ -132,7 +133,7 @@ def _checked(zipped: bytes | memoryview) -> dict[str, bytes]:
 
 
 def _unpacked(zipped: bytes | memoryview) -> Iterator[tuple[zipfile.ZipInfo, bytes]]:
-    """Each file of the zip, and of one that is too large a byte too much: the size it states may be a lie."""
+    """Yield each file in the zip with at most LARGEST_FILE + 1 bytes of it: the stated size may be false."""
     try:
         with zipfile.ZipFile(io.BytesIO(zipped)) as bundle:
             for entry in bundle.infolist():

@@ -1,4 +1,4 @@
-"""Write files all or none: an interrupt, a full disk or a name that cannot be leaves everything as it was."""
+"""Write files all or none: an interrupt, a full disk or an impossible name leaves everything as it was."""
 
 import errno
 import itertools
@@ -12,8 +12,8 @@ from pathlib import Path
 
 @dataclass
 class Written:
-    """The folder or zip at `path`, the `names` of the files that were written to it, and a sentence for each
-    that was `kept` from it, or beside what was there."""
+    """The folder or zip at `path`, the `names` of the files that were written to it, and in `kept` a sentence
+    for each that was left out, or written beside the learner's own."""
 
     path: Path
     names: list[str] = field(default_factory=list)
@@ -60,18 +60,19 @@ def write_all(files: Mapping[Path, bytes], top: Path) -> None:
 
 
 def beside(place: Path, word: str, taken: Container[Path] = ()) -> Path:
-    """A free name beside `place`: ``05_x.new.ipynb``, then ``05_x.new2.ipynb`` and so on."""
+    """A free path beside `place`, not in `taken`: ``x.{word}.ipynb``, then ``x.{word}2.ipynb`` and so on."""
     numbers = itertools.chain([""], itertools.count(2))
     names = (place.with_name(f"{place.stem}.{word}{number}{place.suffix}") for number in numbers)
     return next(name for name in names if not os.path.lexists(name) and name not in taken)
 
 
 def is_plain(path: Path) -> bool:
-    """A regular file itself, not a link to one: what a link points at is never replaced through it."""
+    """Whether `path` is a regular file, not a link: what a link points at is never replaced through it."""
     return path.is_file() and not path.is_symlink()
 
 
 def _make(folder: Path, undo: ExitStack) -> None:
+    """Make `folder` and those above it, each with a step in `undo` that removes it."""
     if not folder.is_dir():
         _make(folder.parent, undo)
         try:

@@ -76,7 +76,7 @@ class Exercise:
         if verdict.passed and name:
             number, unit = verdict.score or (None, "")
             if number is not None:
-                mine = (one for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name))
+                mine = (one for one in ledger.kept_entries() if (one.lesson, one.name) == (self.lesson, name))
                 best = min((one.score for one in mine if one.score is not None), default=math.inf)
                 said = f"Your best: {min(number, best):g} {unit}."
                 if number < best < math.inf:

@@ -68,7 +68,7 @@ class Prediction:
         came = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
         origin, doubt = str(checks.choice("origin", origin, Origin)), quality.doubt(runs)
         entry = ledger.Entry("prediction", self.lesson, self.name, self.unit, self.value, came, origin, doubt)
-        counts = entry in ledger.counted([*ledger.kept(), entry])
+        counts = entry in ledger.first_predictions([*ledger.kept_entries(), entry])
         late = " It does not count: the answer was known already." * (not counts)
         ledger.append(entry)
         what, said = f"{shown(came)} {self.unit}".rstrip() + f" ({origin}).", self.value

@@ -19,7 +19,7 @@ _STYLE = (
 
 def show() -> None:
     """Show it for the notebook that runs here."""
-    first, rows, last = summary(ledger.kept())
+    first, rows, last = summary(ledger.kept_entries())
     body = "".join(
         f'<tr><th scope="row">{number}</th><td>{escape(title)}</td><td>{off}</td><td '
         f'aria-hidden="true">{bar}</td><td>{done}</td><td>{escape(best)}</td></tr>'
@@ -39,7 +39,7 @@ def lines(rows: Sequence[Sequence[str]]) -> list[str]:
 def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]:
     """How well predictions fit; for each lesson its number and title, how far off they were in words and as a
     bar (full from ten times on), how many exercises are solved, the best scores; and what is next."""
-    course, counted = lessons(), ledger.counted(entries)
+    course, counted = lessons(), ledger.first_predictions(entries)
     solved = [one for one in entries if one.kind == "solved"]
     done = {(one.lesson, one.name) for one in solved}
     rows = []

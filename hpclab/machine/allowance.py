@@ -1,5 +1,5 @@
 """How many cores and how much memory this process may use, often less than the machine has: a container has a
-quota (cgroup, version 1 or 2), a batch job what it asked for, a hub's server what the hub allows."""
+quota (cgroup, version 1 or 2), a batch job what it requested, a hub's server what the hub allows."""
 
 import os
 import re
@@ -14,8 +14,8 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """`usable` by this process, a fraction where a container has a quota; `logical` ones of the hardware;
-    `limited_by` says what makes the difference, or ""."""
+    """Counts of cores: `usable` by this process, not whole where a container has a quota; `logical` ones of
+    the hardware; `limited_by` says what makes the difference, or ""."""
 
     usable: float
     logical: int
@@ -29,7 +29,7 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: of the hardware (`total`), what of it this process may use, what of that is free now."""
+    """Bytes: `total` of the hardware, `usable` by this process, `available` of these now."""
 
     total: int
     usable: int
@@ -38,7 +38,7 @@ class Memory:
 
 
 def cores(root: Path = Path("/")) -> Cores:
-    """The least of: affinity mask, cgroup CPU quota, the Slurm job's CPUs, the hub's CPU limit."""
+    """Usable cores: the least of affinity mask, cgroup CPU quota, the Slurm job's and the hub's limit."""
     logical = psutil.cpu_count() or 1
     allowed: list[tuple[float, str]] = [(logical, "")]
     if hasattr(os, "sched_getaffinity"):
@@ -47,12 +47,12 @@ def cores(root: Path = Path("/")) -> Cores:
         first = " ".join(file_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
         if quota := re.fullmatch(r"([1-9]\d*) ([1-9]\d*)", file_text(folder / "cpu.max") or first):
             allowed.append((int(quota[1]) / int(quota[2]), "a container's CPU quota (cgroup)"))
-    usable, reason = min(allowed + _granted("SLURM_CPUS_ON_NODE", 1, "CPU_LIMIT"), key=itemgetter(0))
+    usable, reason = min(allowed + _env_limits("SLURM_CPUS_ON_NODE", 1, "CPU_LIMIT"), key=itemgetter(0))
     return Cores(float(usable), logical, reason)
 
 
 def memory(root: Path = Path("/")) -> Memory:
-    """The least of: physical memory, cgroup limit, ulimit, the Slurm job's memory, the hub's limit."""
+    """Usable memory: the least of physical memory, the cgroup's, ulimit's, the Slurm job's, the hub's."""
     state = psutil.virtual_memory()
     allowed: list[tuple[float, str]] = [(state.total, "")]
     available = float(state.available)
@@ -67,12 +67,12 @@ def memory(root: Path = Path("/")) -> Memory:
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         allowed.append((address_space, "ulimit -v"))
-    usable, reason = min(allowed + _granted("SLURM_MEM_PER_NODE", 2**20, "MEM_LIMIT"), key=itemgetter(0))
+    usable, reason = min(allowed + _env_limits("SLURM_MEM_PER_NODE", 2**20, "MEM_LIMIT"), key=itemgetter(0))
     return Memory(state.total, int(usable), int(min(available, usable)), reason)
 
 
 def file_text(path: Path) -> str:
-    """What one of the system's small files says; empty where it cannot be read."""
+    """The stripped text of a small file of the system; "" where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -80,7 +80,7 @@ def file_text(path: Path) -> str:
 
 
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
-    """The folders of the groups this process is in, innermost first: a limit on any of them counts."""
+    """Yield the folder of each cgroup this process is in, innermost first: a limit on any of them counts."""
     mounts: dict[str, Path] = {}  # by controller; the unified hierarchy of version 2 is under ""
     for line in file_text(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
@@ -97,8 +97,8 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
             yield from (group for group in (folder, *folder.parents) if group.is_relative_to(mount))
 
 
-def _granted(job: str, unit: float, hub: str) -> list[tuple[float, str]]:
-    """What a Slurm job and a hub write into the environment of what they start."""
+def _env_limits(job: str, unit: float, hub: str) -> list[tuple[float, str]]:
+    """(limit, whose) from the environment variables `job` of a Slurm job, in `unit`, and `hub` of a hub."""
     within = [(job, unit, "the Slurm job this runs in")] if "SLURM_JOB_ID" in os.environ else []
     return [
         (float(value) * scale, f"{whose} ({name})")
@@ -108,5 +108,6 @@ def _granted(job: str, unit: float, hub: str) -> list[tuple[float, str]]:
 
 
 def _number(path: Path) -> float:
+    """The number in a file; 0 where it holds anything else, such as "max"."""
     content = file_text(path)
     return float(content) if content.isdigit() else 0.0

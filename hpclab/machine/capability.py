@@ -17,7 +17,7 @@ COURSE = 400 * 2**20  # JupyterLab, one kernel and our own Slurm took 204 MiB th
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """`name`, `state` (one of STATES), what is `here` in a few words, `remedy` where that is not all."""
+    """Whether there is what `name` says: `state` (one of STATES), what is `here`, and a `remedy` or ""."""
 
     name: str
     state: str
@@ -26,7 +26,7 @@ class Capability:
 
 
 def capabilities(machine: Machine) -> tuple[Capability, ...]:
-    """One screen of what `machine` has and lacks, in the order a learner meets it."""
+    """What `machine` has and lacks, an item each for cores, memory, GPUs and so on."""
     return tuple(of(machine) for of in (_cores, _memory, _gpus, _slurm, _mpi, _files, _network))
 
 
@@ -36,7 +36,7 @@ def ranks(machine: Machine) -> int:
 
 
 def for_lesson(machine: Machine, needs: Sequence[str]) -> tuple[str, str]:
-    """How a lesson with these needs runs on `machine`: a state, and a sentence saying on what."""
+    """How a lesson with these `needs` runs on `machine`: (one of STATES, a sentence saying on what)."""
     found: list[tuple[str, str]] = []
     state = {item.name: item.state for item in capabilities(machine)}
     if "slurm" in needs:

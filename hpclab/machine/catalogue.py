@@ -27,14 +27,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """One piece of named hardware: its `name`, `title`, and its numbers by field."""
+    """One piece of named hardware: its `name`, `title`, and its numbers by field ("memory")."""
 
     name: str
     title: str
     figures: dict[str, Figure]
 
     def value(self, field: str) -> float:
-        """The field in SI units."""
+        """The number of this field in SI units."""
         return self.figure(field).value
 
     def figure(self, field: str) -> Figure:
@@ -45,19 +45,19 @@ class Entry:
 
 
 def entries(kind: str) -> dict[str, Entry]:
-    """All entries of a kind in the course's catalogue, by name."""
+    """All entries of a `kind` ("gpu", "link") in the course's catalogue, by name."""
     return _catalogue()[checks.choice("kind", kind, _catalogue())]
 
 
 def entry(kind: str, name: str) -> Entry:
-    """One entry; ValueError lists the names there are."""
+    """The entry of this `kind` and `name`; ValueError lists those there are."""
     known = entries(kind)
     return known[checks.choice(f"The {kind}'s name", name, known)]
 
 
 @functools.cache
 def _catalogue() -> dict[str, dict[str, Entry]]:
-    """All files together, by kind and name."""
+    """The entries of all files, by kind and name."""
     found: dict[str, dict[str, Entry]] = {}
     for path in sorted(FOLDER.glob("*.toml")):
         content = tomllib.loads(path.read_text(encoding="utf-8"))

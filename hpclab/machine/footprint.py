@@ -1,4 +1,4 @@
-"""How much memory a program and all that it started take: summed PSS, which counts shared pages once."""
+"""Measure the memory of a program and all that it started: summed PSS, which counts shared pages once."""
 
 import contextlib
 import os
@@ -20,9 +20,9 @@ def summed_pss(pids: Iterable[int]) -> int:
     return total
 
 
-def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
-    """The processes below `roots`, and all that carry `mark` in their environment or command line (a folder
-    that only this run uses, to find daemons that left the tree), and those below them; never this process."""
+def processes_of_run(mark: str, roots: Iterable[int] = ()) -> set[int]:
+    """The pids of `roots`, of processes with `mark` in environment or argv (a folder that only this run uses,
+    to find daemons that left the process tree), and of all descendants of these; never this process."""
     children: dict[int, list[int]] = {}
     found, waiting = {os.getpid()}, [*roots]
     for process in psutil.process_iter(["pid", "ppid", "cmdline", "environ"]):  # None: not ours to read

@@ -1,4 +1,4 @@
-"""Why a GPU that is there cannot be used, and what to do: `problems(gather())`, a sentence each. Lowest
+"""Say why a GPU that is there cannot be used, and what to do: `problems(gather())`, a sentence each. Lowest
 drivers and capabilities: NVIDIA's CUDA compatibility guide and CUDA 13's release notes."""
 
 import ctypes
@@ -22,8 +22,9 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """`error` is CUDA's code of what failed, or 0; `cuda` the newest CUDA that it runs, such as (13, 0);
-    `name` and `capability` (compute capability, such as (9, 0)) are the first device's, "" where none is."""
+    """What NVIDIA's driver reports: `error` is CUDA's code of what failed, NO_LIBRARY without libcuda, or 0;
+    `cuda` the newest version that it runs, such as (13, 0); `name` and compute `capability`, such as (9, 0),
+    are those of the first device, "" and (0, 0) where there is none."""
 
     error: int = NO_LIBRARY
     cuda: tuple[int, int] = (0, 0)
@@ -34,7 +35,7 @@ class Driver:
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
     """`seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says; `numba_cuda`,
-    `torch`: versions, "" where not installed; `compiler`: the CUDA (12, 13) of the compiler that numba-cuda
+    `torch`: versions, "" where not installed; `compiler`: the CUDA (12 or 13) of the compiler that numba-cuda
     would use, 0 for none, or SYSTEM; `torch_cuda`: that of torch, 0 for a CPU build; `kernel_module`: the
     system runs NVIDIA's driver; `wsl`: WSL2 with a GPU passed through."""
 
@@ -54,7 +55,8 @@ class GpuFacts:
 
 
 def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/")) -> GpuFacts:
-    """The facts of this machine, in milliseconds: nothing heavy is imported."""
+    """Gather these facts within milliseconds; nothing heavy is imported. `seen` are this machine's GPUs of
+    any vendor, `container` is what `probe.container` returned."""
     torch = version("torch")
     return GpuFacts(
         seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"), driver=query_driver(), container=container,
@@ -66,8 +68,8 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
 
 @functools.cache
 def query_driver(library: str = "libcuda.so.1") -> Driver:
-    """What NVIDIA's driver says of GPUs that this process may use, by the CUDA Driver API; asked once. It
-    starts CUDA: do not fork ranks from this process afterwards."""
+    """Query NVIDIA's driver, by the CUDA Driver API of `library`, about GPUs that this process may use; once.
+    It starts CUDA: do not fork ranks from this process afterwards."""
     try:
         cuda = ctypes.CDLL(library)
     except OSError:
@@ -96,7 +98,7 @@ def problems(facts: GpuFacts) -> tuple[str, ...]:
 
 
 def version(distribution: str) -> str:
-    """The installed version, without importing it; "" where it is not installed."""
+    """The installed version of `distribution`, which is not imported; "" where it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -104,6 +106,7 @@ def version(distribution: str) -> str:
 
 
 def _compiler(root: Path) -> int:
+    """The CUDA of the compiler that numba-cuda would use, 0 for none, or SYSTEM."""
     major = version("cuda-bindings").partition(".")[0]  # numba-cuda asks for libraries of the same CUDA
     if major in _COMPILER and version(_COMPILER[major]):
         return int(major)
@@ -111,7 +114,8 @@ def _compiler(root: Path) -> int:
 
 
 def _torch_cuda(torch: str) -> int:
-    """PyTorch's own index writes the build into the version; on PyPI only its cuDNN tells."""
+    """The CUDA of this version of torch, 0 for none. PyTorch's own index writes the build into the version;
+    for wheels of PyPI the installed cuDNN decides."""
     _, _, build = torch.partition("+")
     if build == "cpu" or not torch:
         return 0

@@ -1,4 +1,4 @@
-"""GPUs of any vendor, without loading torch; whether an NVIDIA GPU can be used is gpu_preflight.py's."""
+"""List GPUs of any vendor, without loading torch; whether an NVIDIA GPU can be used is gpu_preflight.py's."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _SMALLEST_AMD = 4 * 2**30  # an integrated GPU's own memory is smaller, and ROCm
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """`memory` in bytes, 0 where unknown; `backend` is PyTorch's word: cuda (ROCm too), mps, xpu."""
+    """`memory` in bytes, 0 where unknown; `backend` is PyTorch's device type: cuda (ROCm too), mps, xpu."""
 
     name: str
     vendor: str

@@ -1,4 +1,4 @@
-"""Where a lesson may write, on what kind of file system, and which networks this machine is on."""
+"""List the folders a lesson may write to with their file systems, and the networks this machine is on."""
 
 import contextlib
 import os
@@ -22,8 +22,8 @@ _PATIENCE = 1.0  # seconds; a network file system whose server is gone would wai
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """One place a lesson may write to. `kind` is local, shared, memory or unknown; sizes in bytes, 0 where
-    the file system did not answer within a second (`answered`)."""
+    """A folder for lessons: `role` is home, work, tmp or a variable ($SCRATCH), `kind` is local, shared,
+    memory or unknown; sizes in bytes, 0 where the file system did not answer within a second (`answered`)."""
 
     role: str
     path: str
@@ -37,7 +37,7 @@ class FileSystem:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """`bandwidth` in bytes/s per direction, 0 where the system does not say (virtual interfaces do not)."""
+    """A network port. `bandwidth` is in bytes/s per direction, 0 where the system does not report it."""
 
     name: str
     addresses: tuple[str, ...]
@@ -59,12 +59,13 @@ def file_systems() -> tuple[FileSystem, ...]:
 
 
 def type_of(path: str, mounts: Mapping[str, str]) -> str:
-    """The type of the file system `path` is on: that of the longest mount point above it."""
+    """The type of the file system `path` is on: what `mounts` has for the longest mount point above it."""
     above = [point for point in mounts if path == point or path.startswith(point.rstrip("/") + "/")]
     return mounts[max(above, key=len)] if above else ""
 
 
 def _describe(role: str, path: Path, mounts: Mapping[str, str]) -> FileSystem:
+    """Query `path` in a thread, given up after _PATIENCE seconds."""
     found: list[tuple[str, int, int, bool]] = []
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""What this machine is, asked of the machine itself: `probe()`. Quick, offline, and it starts nothing."""
+"""Describe this machine: `probe()`. It is quick, needs no network, and starts no service."""
 
 import os
 import platform
@@ -30,10 +30,10 @@ _CONTAINERS = {  # by a variable or a file that each leaves inside; the first th
 
 @dataclass(frozen=True, slots=True)
 class SlurmHere:
-    """What of Slurm is on this machine, from its programs alone. `client`: sbatch, squeue and sinfo; `site`:
-    and a cluster's configuration; `daemons`: all that a cluster of our own needs; `missing`: programs that
-    stand in the way of both, `obstacle`: what else does, a sentence or ""; `job`: the job this process runs
-    in, or ""."""
+    """Which parts of Slurm are on this machine. `client`: sbatch, squeue, sinfo and scancel; `site`: these
+    and a site's configuration; `daemons`: these and all that a cluster of our own needs; `missing`: programs
+    that either lacks; `obstacle`: why ours would not start with all of them, a sentence or ""; `job`: the id
+    of the job this process runs in, or ""."""
 
     client: bool
     site: bool
@@ -45,8 +45,9 @@ class SlurmHere:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is here, as `probe()` found it. `notes` say what does not fit together, a sentence each;
-    `simulated`: Numba's kernels cannot use a GPU here and run in the CUDA simulator."""
+    """What is here, as `probe()` found it. `mpi` names MPI's launchers, `container` the kind of container or
+    "", `python` and `torch` versions; `notes` say what does not fit together, a sentence each; `simulated`:
+    Numba's kernels cannot use a GPU here and run in the CUDA simulator."""
 
     host: str
     platform: str
@@ -79,7 +80,7 @@ def probe() -> Machine:
 
 
 def mpi() -> tuple[str, ...]:
-    """Which programs start MPI's ranks: this environment's own count, activated or not."""
+    """Which of MPI's launchers mpiexec and mpirun are beside this Python or on PATH."""
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     return tuple(name for name in ("mpiexec", "mpirun") if shutil.which(name, path=path))
 
@@ -105,7 +106,7 @@ def slurm(root: Path = Path("/")) -> SlurmHere:
 
 
 def container(root: Path = Path("/")) -> str:
-    """``"binder"``, ``"kubernetes"``, ``"apptainer"``, ``"podman"``, ``"docker"`` or "" for none."""
+    """The container that this runs in: a name in _CONTAINERS, such as ``"docker"``, or "" for none."""
     for name, marks in _CONTAINERS.items():
         if any(mark in os.environ or ("/" in mark and (root / mark[1:]).exists()) for mark in marks):
             return name

@@ -1,4 +1,4 @@
-"""How a real Lustre, BeeGFS or GPFS stripes the files of a folder: asked of the site's own program."""
+"""How a real Lustre, BeeGFS or GPFS stripes the files of a folder, as its own command reports it."""
 
 import os
 import re
@@ -29,8 +29,8 @@ _QUESTIONS = {  # the program, its question and advice; {} is the folder, or for
 def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
     """How new files of the folder `path` are striped, in a line; None where its file system does not do it.
     Stripe size, stripe count and the commands that set or show them; of a progressive layout those of its
-    last part, which large files reach. Where the program is missing, or silent for `patience` seconds,
-    that."""
+    last part, which large files reach. Where the command is missing, or silent for `patience` seconds,
+    the line says so."""
     place, mounts = os.path.realpath(path), psutil.disk_partitions(all=True)
     kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]
     if kind not in _QUESTIONS:
@@ -59,7 +59,7 @@ def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
 
 
 def _output(arguments: list[str], patience: float) -> str:
-    """What a program prints; one that does not end in time is ended with all that it started."""
+    """Return a program's output; after `patience` seconds kill its process group, raise TimeoutExpired."""
     with subprocess.Popen(
         arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True,

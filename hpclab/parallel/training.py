@@ -122,7 +122,7 @@ def train(job: Training, files: Any, path: str, stepper: Any = torch_step) -> Tr
     def step(number: int) -> TrainedStep:
         with trace.listen() as marks:
             with part("input", "input"):
-                begins = gpt.places(tokens, job.batch, length, number, rank, ranks)
+                begins = gpt.sample_starts(tokens, job.batch, length, number, rank, ranks)
                 read = [files.cat_file(path, 2 * begin, 2 * (begin + length + 1)) for begin in begins]
                 samples = numpy.frombuffer(b"".join(read), "<u2").reshape(len(read), length + 1)
                 on_device = torch.from_numpy(samples.astype("i8")).to(device)

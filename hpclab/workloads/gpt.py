@@ -25,11 +25,11 @@ class Attention(nn.Module):
         return self.out(self.attend(query, key, value).transpose(1, 2).flatten(2))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Of the values up to each token the mean, weighted by how well their keys fit its query."""
+        """Causal attention: the mean of the values up to each token, weighted by keys' fit to its query."""
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
 
     def split(self, x: Tensor) -> Tensor:
-        """(batch, tokens, hidden) as (batch, heads, tokens, width); of some heads only where x has less."""
+        """`x` of (batch, tokens, hidden) as (batch, heads, tokens, width), for as many heads as it holds."""
         return x.unflatten(2, (-1, self.width)).transpose(1, 2)
 
 
@@ -60,8 +60,8 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Tokens (batch, length) in, logits of the next token (batch, length, vocabulary) out.
 
-    ValueError where `shape` has gates, shared key heads, no learned positions or no biases, which this model
-    has not. The same seed gives the same weights on every rank.
+    ValueError where `shape` has gates or shared key heads, or lacks learned positions or biases. The same
+    seed gives the same weights on every rank.
     """
 
     def __init__(self, shape: Transformer, seed: int = 0):
@@ -83,7 +83,8 @@ class GPT(nn.Module):
             self.initialise(seed)
 
     def initialise(self, seed: int) -> None:
-        """GPT-2's: normal with 0.02, biases 0; what adds to the stream is smaller the more layers do."""
+        """Draw GPT-2's initial weights: normal, standard deviation 0.02, over √(2 layers) for what adds to
+        the residual stream; biases 0."""
         source = torch.Generator(self.token.weight.device).manual_seed(seed)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
@@ -94,7 +95,7 @@ class GPT(nn.Module):
                 nn.init.zeros_(parameter)
 
     def embed(self, tokens: Tensor, first: int = 0) -> Tensor:
-        """The stream's beginning: of each token its vector, and that of its place, counted from `first`."""
+        """The input of the blocks: each token's embedding plus that of its position, counted from `first`."""
         places = torch.arange(first, first + tokens.shape[1], device=tokens.device)
         return self.token(tokens) + self.position(places)
 
@@ -110,10 +111,12 @@ def loss(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def places(tokens: int, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1) -> list[int]:
-    """Where this rank's batch / ranks samples of a step begin, `length` + 1 of the `tokens` each. All ranks
-    draw the same places, so a batch does not depend on their number; ValueError if they cannot share it
-    evenly."""
+def sample_starts(
+    tokens: int, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1
+) -> list[int]:
+    """Where this rank's batch / ranks samples of `step` begin among `tokens` tokens; each has `length` + 1.
+    All ranks draw the same starts, so a batch does not depend on their number; ValueError if they cannot
+    share it evenly."""
     if batch % ranks:
         raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {batch}.")
     drawn = torch.randint(tokens - length, (batch,), generator=torch.Generator().manual_seed(step))
@@ -124,6 +127,6 @@ def batches(
     tokens: Tensor, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1
 ) -> tuple[Tensor, Tensor]:
     """This rank's inputs and targets (batch / ranks, length) of a step, from `tokens` in memory."""
-    begins = torch.tensor(places(len(tokens), batch, length, step, rank, ranks))
+    begins = torch.tensor(sample_starts(len(tokens), batch, length, step, rank, ranks))
     windows = tokens[begins[:, None] + torch.arange(length + 1)].long()
     return windows[:, :-1], windows[:, 1:]

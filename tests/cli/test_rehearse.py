@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.cli import main, rehearse
-from hpclab.machine.footprint import members
+from hpclab.machine.footprint import processes_of_run
 from tests.conftest import until
 from tests.course.conftest import notebook
 
@@ -89,7 +89,7 @@ def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(fates, capsys, mon
     assert "kernel died" in said["04"]["failure"]
     assert said["05"]["failure"] == "it left running: sleep 300."
     assert len(folders) == 3
-    assert not [folder for folder in folders if members(folder) or Path(folder).exists()]
+    assert not [folder for folder in folders if processes_of_run(folder) or Path(folder).exists()]
 
 
 @pytest.mark.slow
@@ -104,13 +104,13 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     kernels = until(lambda: _folders_of(process.pid), "the cell runs")
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
-    assert not any(members(folder) or Path(folder).exists() for folder in kernels)
+    assert not any(processes_of_run(folder) or Path(folder).exists() for folder in kernels)
 
 
 def _folders_of(pid):
     """The rehearsal folders that kernels below `pid` run in, once they have begun with a cell."""
     found = set()
-    for child in members("", [pid]):
+    for child in processes_of_run("", [pid]):
         with contextlib.suppress(OSError):
             folder = Path(os.readlink(f"/proc/{child}/cwd"))
             found |= {str(folder.parent)} if (folder / "begun").exists() else set()

@@ -14,7 +14,7 @@ from hpclab.cli import rehearse_site
 from hpclab.cli.rehearse import Report
 from hpclab.cluster import slurm
 from hpclab.course import Lesson, lessons
-from hpclab.machine.footprint import members
+from hpclab.machine.footprint import processes_of_run
 from tests.conftest import jobs_left, until
 from tests.course.conftest import only_course
 
@@ -57,7 +57,7 @@ def site(local_slurm, place, monkeypatch):
     yield place
     state = local_slurm.directory.parent
     until(lambda: not list(state.glob("hpclab-r-*")), "no file is left")
-    until(lambda: not members(str(state / "hpclab-")), "no process is left")
+    until(lambda: not processes_of_run(str(state / "hpclab-")), "no process is left")
     until(lambda: not jobs_left(local_slurm.environment), "no job is left")
 
 

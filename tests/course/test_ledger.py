@@ -65,7 +65,7 @@ def test_of_results_the_median_of_the_strongest_origin_is_judged_unless_they_are
     assert "20 % (measured)" in (printed := capsys.readouterr().out)
     assert printed.startswith("No verdict.")
     assert "busy; run again" in printed
-    assert ledger.counted(ledger.read(mine)) == []
+    assert ledger.first_predictions(ledger.read(mine)) == []
 
 
 @pytest.mark.parametrize(("history", "counts"), [
@@ -78,7 +78,7 @@ def test_only_the_first_prediction_before_the_answer_counts_and_none_is_forgotte
     for run, said, came in history:
         ledger.append(prediction(said, came, run=run))
     entries = ledger.read(mine)
-    assert [entry.said for entry in ledger.counted(entries)] == counts
+    assert [entry.said for entry in ledger.first_predictions(entries)] == counts
     assert [(entry.run, entry.said, entry.came) for entry in entries] == history
 
 

@@ -77,7 +77,7 @@ def test_a_score_is_held_against_the_best_so_far(monkeypatch):
     scored = Exercise("99", "fewest", lambda answer: Verdict(True, "Right.", (answer, "sectors")))
     monkeypatch.setitem(sys.modules, "hpclab.exercises.lesson_99", types.SimpleNamespace(FEWEST=scored))
     kept = []
-    monkeypatch.setattr(ledger, "kept", lambda: kept)
+    monkeypatch.setattr(ledger, "kept_entries", lambda: kept)
     monkeypatch.setattr(ledger, "append", kept.append)
     said = [scored.check(score).message for score in (12, 14, 9)]
     assert said == [

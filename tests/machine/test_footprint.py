@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from hpclab.machine.footprint import members, sampling, summed_pss
+from hpclab.machine.footprint import processes_of_run, sampling, summed_pss
 from tests.conftest import until
 
 SIZE = 64 * 2**20
@@ -38,8 +38,8 @@ def holder():
 def test_shared_pages_count_once_and_what_is_gone_not_at_all(holder):
     code = f"{HOLD}; pids = [os.fork() for _ in range(2)]\nif all(pids): print('ready', flush=True)\n"
     pid = holder(f"{code}sys.stdin.read()").pid
-    until(lambda: len(members("", [pid])) == 4, "four processes")  # the first child forks, too, maybe later
-    assert SIZE < summed_pss([*members("", [pid]), 2**22 + 1]) < 1.6 * SIZE
+    until(lambda: len(processes_of_run("", [pid])) == 4, "four processes")  # the first may fork later
+    assert SIZE < summed_pss([*processes_of_run("", [pid]), 2**22 + 1]) < 1.6 * SIZE
 
 
 def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monkeypatch):
@@ -48,7 +48,7 @@ def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monke
     by_command = holder(f"{HOLD}; {WAIT}  # {mark}").pid
     unmarked = holder().pid
     monkeypatch.setenv("HPCLAB_STATE_DIR", mark)
-    found = members(mark)
+    found = processes_of_run(mark)
     assert {by_environment, by_command} <= found
     assert not {unmarked, os.getpid()} & found
 
@@ -56,7 +56,7 @@ def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monke
 def test_the_peak_is_seen_after_it_has_passed(holder):
     mark = f"/tmp/hpclab-{uuid.uuid4().hex}"
     seen = []
-    with sampling(lambda: seen.append(summed_pss(members(mark)))):
+    with sampling(lambda: seen.append(summed_pss(processes_of_run(mark)))):
         process = holder(f"{HOLD}; {WAIT}; del block; sys.stdin.read()", MARK=mark)
         until(lambda: max(seen, default=0) > SIZE, "the peak is seen")
         process.stdin.write("let go\n")

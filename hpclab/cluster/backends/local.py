@@ -111,7 +111,7 @@ class LocalNodes(Backend):
         seconds = [0.0]
         for process in filter(None, map(self._process, names)):
             with suppress(OSError):  # it has just ended
-                seconds.append((timing.queued(process=process.pid) or {}).get(process.pid, 0.0))
+                seconds.append((timing.run_queue_seconds(process=process.pid) or {}).get(process.pid, 0.0))
         return max(seconds)
 
     def logs(self, name: str) -> list[Path]:

@@ -173,7 +173,7 @@ def main() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch.distributed  # noqa: F401 - loaded once here, so that every rank is forked with it
 
-    search_path.last()
+    search_path.look_here_last()
     agent = Agent(sys.argv[1], answers)
     try:
         agent.loop()

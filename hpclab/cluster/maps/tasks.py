@@ -67,7 +67,7 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
     from distributed import get_worker
 
     loop = (threading.main_thread().native_id or 0,)  # Dask's event loop
-    queued = timing.queued(loop)
+    queued = timing.run_queue_seconds(loop)
     name, begin, cpu = str(get_worker().name), time.monotonic(), cpu_seconds()
     note_started_item(directory, name, number, place)
     try:
@@ -81,7 +81,7 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
         said = f" ({error})" if str(error) else ""
         raise TaskExit(f"The task ended in {type(error).__name__}{said} and returned no value.") from None
     wall, cpu = time.monotonic() - begin, cpu_seconds() - cpu
-    waited = timing.waited(queued, wall, cpu, loop)
+    waited = timing.waited_seconds(queued, wall, cpu, loop)
     return Outcome(packed, name, TaskRecord(place, 0, begin, wall, cpu, len(packed), waited), marks)
 
 
