@@ -189,7 +189,7 @@ class LearnerSpawner(SlurmSpawner):
         try:
             return str(await super().submit_batch_script())
         except RuntimeError as error:
-            raise SpawnException(500, submission.explained(str(error), "", {})) from None
+            raise SpawnException(500, submission.explain_refusal(str(error), "", {})) from None
 
     async def start(self) -> Any:
         """Ends when the server listens; SpawnException as soon as its job has ended."""

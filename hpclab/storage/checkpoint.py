@@ -37,7 +37,7 @@ _PATIENCE = timedelta(minutes=10)  # how long ranks wait for the slowest one to 
 
 class Checkpoints:
     """The checkpoints in `folder`: the newest `keep` stay, and none larger than `largest` is written. After
-    `load` `passed_over` says which newer ones could not be used; these go with the next save."""
+    `load` `passed_over` says which newer ones could not be used; the next save removes these."""
 
     def __init__(self, folder: str | Path, keep: int = 2, largest: str | int = "1 GB") -> None:
         self.folder = Path(checks.instance("folder", folder, str | Path, "a path")).absolute()
@@ -72,7 +72,7 @@ class Checkpoints:
         self._pending = future.result, writer
 
     def wait(self) -> None:
-        """Return when the background save is complete; OSError as `save`. An interrupt gives it up."""
+        """Return when the background save is complete; OSError as `save`. An interrupt abandons it."""
         if self._pending is None:
             return
         (write, writer), self._pending = self._pending, None
@@ -118,7 +118,7 @@ class Checkpoints:
         return sorted(each.name for each in self.folder.glob("*-step-*") if _NAME.fullmatch(each.name))
 
     def _sweep(self) -> tuple[list[str], list[str]]:
-        """The names, and a sentence for each save that was killed, whose files are removed."""
+        """Remove what killed saves left; return `_names()`, and a sentence for each of those saves."""
         said = []
         for each in self.folder.glob(".*-step-*.part"):
             shutil.rmtree(each, ignore_errors=True)
@@ -126,7 +126,7 @@ class Checkpoints:
         return self._names(), said
 
     def _begin(self, step: int, state: dict[str, Any]) -> Writer:
-        """Make the new checkpoint's folder, under its name while it is written."""
+        """Make the folder in which the new checkpoint is written, and return its Writer."""
         self.wait()
         step, flat = checks.integer("step", step, 0, 10**15), _flat(state)
         mine = {key: part.nbytes for key, part in flat.items() if isinstance(part, torch.Tensor)}
@@ -144,7 +144,7 @@ class Checkpoints:
         return Writer(self.folder / f".{name}.part", self.folder / name, step, needed)
 
     def _make_room(self, step: int, needed: int) -> str:
-        """The new checkpoint's name; OSError where there is no room for it."""
+        """Make the new checkpoint's folder and return its name; OSError if `needed` bytes are not free."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         names, _ = self._sweep()
         name = f"{int(names[-1][:6]) + 1 if names else 1:06d}-step-{step}"
@@ -164,7 +164,7 @@ class Checkpoints:
         )
 
     def _compare(self, state: dict[str, Any], saved: dict[str, Any]) -> None:
-        """ValueError where `state` has other names or shapes than those saved."""
+        """Raise ValueError where `state` has other names or shapes than `saved`, DCP's metadata."""
         shapes = {name: tuple(getattr(value, "shape", ())) for name, value in _flat(state).items()}
         here = {name: shape for each in self._ranks.all_gather_object(shapes) for name, shape in each.items()}
         there = {name: tuple(getattr(value, "size", ())) for name, value in saved.items()}
@@ -178,7 +178,7 @@ class Checkpoints:
 
 
 def _flat(state: dict[str, Any]) -> dict[str, Any]:
-    """Tensors and values by their dotted names, as DCP calls them; ValueError where it is neither."""
+    """Return the nested `state` by DCP's dotted names; ValueError for what a checkpoint cannot hold."""
     flat = flatten_state_dict(checks.instance("state", state, dict, "a dict of tensors and values"))[0]
     for name, value in flat.items():
         try:
@@ -194,7 +194,7 @@ def _flat(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cause(error: BaseException) -> str:
-    """In a clause, and of several ranks' errors the first; an interrupt is no such cause, and goes on."""
+    """Return an error's cause in a clause, of several ranks' the lowest one's; raise an interrupt again."""
     where = ""
     if isinstance(error, CheckpointException):
         rank = min(error.failures)

@@ -1,8 +1,8 @@
 """One checkpoint as files: those of torch.distributed.checkpoint (DCP) with a manifest, read without trust.
 
-DCP reads `.metadata` with pickle and what is no tensor with ``torch.load(weights_only=False)``. Both run what
-a stranger wrote, who can compute checksums, too: these tell accidents. Here the manifest says in JSON what
-`.metadata` does, and everything else is read with ``weights_only=True``.
+DCP reads `.metadata` with pickle and what is no tensor with ``torch.load(weights_only=False)``. Both run code
+that a stranger wrote, who can compute checksums, too: these tell accidents only. Here the manifest says in
+JSON what `.metadata` does, and everything else is read with ``weights_only=True``.
 """
 
 import hashlib
@@ -33,45 +33,47 @@ MANIFEST, METADATA = "manifest.json", ".metadata"
 
 
 class Damaged(Exception):
-    """Why a checkpoint cannot be used, in a clause."""
+    """A checkpoint cannot be used; the message says why, in a clause."""
 
 
 class Writer(FileSystemWriter):
     """Writes a rank's part into `part`; rank 0 adds the manifest last and then renames `part` to `target`."""
 
     def __init__(self, part: Path, target: Path, step: int, needed: int) -> None:
-        super().__init__(part, sync_files=False)  # `_sealed` does that
+        super().__init__(part, sync_files=False)  # `_seal` does that
         self.part, self.target, self.step, self.needed = part, target, step, needed
 
     def storage_meta(self) -> None:
-        """Nothing: it would only tell this folder's path."""
+        """Return nothing: DCP's own would only tell this folder's path."""
 
     def write_data(self, plan: Any, planner: Any) -> Future:
-        """DCP's own, with one more result: this rank's checksums, which reach rank 0 among the others."""
+        """Write as DCP does; return its results and this rank's checksums, which so reach rank 0."""
         try:
             results = super().write_data(plan, planner).value()
         except RuntimeError as error:  # behind which PyTorch hides the disk's own error
             raise (error.__context__ or error) from None
-        mine = {file.name: _sealed(file) for file in self.part.glob(f"{plan.storage_data.prefix}*")}
+        mine = {file.name: _seal(file) for file in self.part.glob(f"{plan.storage_data.prefix}*")}
         done: Future = Future()
         done.set_result([*results, WriteResult(MetadataIndex(MANIFEST), 0, mine)])
         return done
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        """On rank 0, when all ranks have written."""
+        """Write metadata and manifest and rename the folder: rank 0 does, when all have written."""
         files = {name: known for each in results for name, known in each.pop().storage_data.items()}
         for name in files:
             if not (self.part / name).exists():
                 raise OSError(f"rank 0 does not see {name}: all ranks must share the folder's file system")
         super().finish(metadata, results)
-        files[METADATA] = _sealed(self.part / METADATA)
+        files[METADATA] = _seal(self.part / METADATA)
         body = {"step": self.step, "files": files} | _described(metadata)
         (self.part / MANIFEST).write_text(json.dumps(body | {"checksum": _checksum(body)}))
-        _sealed(self.part / MANIFEST)
+        _seal(self.part / MANIFEST)
         self.part.rename(self.target)
 
 
 class LoadPlanner(DefaultLoadPlanner):
+    """DCP's own, which loads what is no tensor with ``weights_only=True``."""
+
     def load_bytes(self, read_item: Any, value: io.BytesIO) -> None:
         loaded = torch.load(value, weights_only=True)
         set_element(self.original_state_dict, self.mappings[read_item.dest_index.fqn], loaded)
@@ -79,8 +81,9 @@ class LoadPlanner(DefaultLoadPlanner):
 
 class Reader(FileSystemReader):
     def check(self, rank: int, ranks: int) -> None:
-        """Learn `step` and `metadata`; Damaged or OSError says why the checkpoint is not whole. Its files
-        must be those of the manifest, plain and of their size; this rank reads its share of them."""
+        """Set `step` and `metadata` from the manifest; Damaged or OSError says why the checkpoint is not
+        whole. Its files must be those listed, plain and of their size; of their checksums this rank checks
+        its share."""
         folder = Path(self.path)
         found = {each.name: each.lstat() for each in folder.iterdir()}
         odd = [name for name, status in found.items() if not stat.S_ISREG(status.st_mode)]
@@ -138,8 +141,8 @@ def _metadata(body: dict[str, Any]) -> Metadata:
     return Metadata(parts, storage_data=places)
 
 
-def _sealed(file: Path) -> tuple[int, str]:
-    """Size and checksum of a file that is now the owner's alone and on the disk."""
+def _seal(file: Path) -> tuple[int, str]:
+    """Make a file its owner's alone, flush it to the disk, and return its size and checksum."""
     file.chmod(0o600)
     with open(file, "rb+") as opened:
         os.fsync(opened.fileno())

@@ -22,7 +22,7 @@ from hpclab.storage.server import BEHIND, sleep_until
 PATIENCE = 10.0  # seconds without a byte from a server that was asked
 AGAIN = "close the striped store and start another."
 Request = tuple[int, dict[str, Any], bytes]
-"""Which server, what it is asked, and what it is to write."""
+"""A server's index, the JSON fields of a request to it (server.py), and the bytes to write."""
 
 
 class StripedFileSystem(AbstractFileSystem):
@@ -30,8 +30,8 @@ class StripedFileSystem(AbstractFileSystem):
 
     One client is one machine: what is forked from its process shares its link; a copy that was pickled has a
     link of its own. Every process and thread has its own connections. What these programs take beside what
-    they emulate is made up for at the next request, up to BEHIND seconds; `late` counts the rest: where it is
-    much of a time, that time says nothing.
+    they emulate is made up for at the next request, up to BEHIND seconds; `late` sums the seconds beyond
+    that: where they are much of a measured time, that time says nothing.
     """
 
     protocol = "striped"
@@ -62,7 +62,7 @@ class StripedFileSystem(AbstractFileSystem):
             return {"name": name, "type": "directory", "size": 0}
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """A file, or what is in a folder; a folder is there as long as a file is in it."""
+        """List a file, or the content of a folder; a folder exists as long as a file is in it."""
         name = self._strip_protocol(path)
         folder, found = f"{name}/" * bool(name), dict[str, dict[str, Any]]()
         for each, file in self._metadata("names").items():
@@ -77,13 +77,13 @@ class StripedFileSystem(AbstractFileSystem):
         return list(found.values()) if detail else list(found)
 
     def exists(self, path: str, **options: Any) -> bool:
-        """Whether there is such a file or folder; an OSError where a server does not say."""
+        """Whether there is such a file or folder; OSError where a server does not answer."""
         with suppress(FileNotFoundError):
             return bool(self.info(path))
         return False
 
     def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
-        """Write a file whole: it is there when all its stripes are, in place of one that had its name."""
+        """Write a whole file; once all its stripes are there it replaces the one of the same name."""
         stripes, size = self._layout.values()
         content, number = memoryview(value).cast("B"), self._metadata("number")
         file = {"size": len(content), "number": number, **self._layout}
@@ -110,7 +110,7 @@ class StripedFileSystem(AbstractFileSystem):
         return StripedFile(self, path, mode, cache_type=cache_type, **options)
 
     def read(self, file: dict[str, Any], start: int, end: int) -> bytes:
-        """The bytes from `start` to before `end` of a file, given what `info` said of it."""
+        """The bytes from `start` to before `end` of a file, of which `file` is the `info`."""
         size, stripes, number = file["stripe_size"], file["stripes"], file["number"]
         start, end = max(0, start), min(end, file["size"])
         places, requests = [], list[Request]()
@@ -131,11 +131,12 @@ class StripedFileSystem(AbstractFileSystem):
         return b"".join(pieces)
 
     def statistics(self) -> list[dict[str, int]]:
+        """Counters of every server, as `StripedStore.statistics` has them."""
         servers = range(len(self._ports))
         return list(map(json.loads, self._ask([(each, {"do": "statistics"}, b"") for each in servers])))
 
     def _server(self, file: dict[str, Any], place: int) -> int:
-        """Which server has the stripe at this place of a file; the last of all is for metadata."""
+        """Index of the server with a file's stripes at `place`; the last server of all is for metadata."""
         return (file["number"] + place) % (len(self._ports) - 1)
 
     def _drop(self, file: dict[str, Any]) -> None:
@@ -143,13 +144,13 @@ class StripedFileSystem(AbstractFileSystem):
         self._ask([(self._server(file, place), words, b"") for place in range(file["stripes"])])
 
     def _metadata(self, do: str, **words: Any) -> Any:
-        """What the metadata server says; to find a file costs the latency."""
+        """Return the metadata server's answer to the request `do`; "find", which opens, costs the latency."""
         latency = self._latency if do == "find" else 0.0
         return json.loads(self._ask([(len(self._ports) - 1, {"do": do, **words}, b"")], latency)[0])
 
     def _ask(self, requests: list[Request], latency: float = 0.0, moved: int = 0) -> list[bytes]:
-        """What servers answer that are asked at once, when the last of them, and the link with the bytes that
-        are `moved`, would be done."""
+        """Send requests to their servers at once; return the answers when the last server, `latency` seconds
+        later, and the link with its `moved` bytes would be done."""
         own = self._own
         if getattr(own, "pid", 0) != os.getpid():
             own.pid, own.lines, own.behind = os.getpid(), dict[int, Any](), 0.0
@@ -180,7 +181,7 @@ class StripedFileSystem(AbstractFileSystem):
         return [said for _, said, _ in answers]
 
     def _exchange(self, lines: Any, asked: float | None, request: Request) -> tuple[int, bytes, float]:
-        """Ask one server: its status, its answer, and when that was due."""
+        """Send one request: return its status (0 or an errno), the answer, and when that was due."""
         (server, words, content), last = request, len(self._ports) - 1
         name = "The metadata server" if server == last else f"Storage server {server} (of 0 to {last - 1})"
         try:
@@ -214,6 +215,6 @@ class StripedFile(AbstractBufferedFile):
 
 
 def _before(offset: int, place: int, stripes: int, size: int) -> int:
-    """How many bytes of the part at `place` lie before `offset` in the file."""
+    """How many bytes before `offset` in a file are on its server at `place`, by stripes of `size` bytes."""
     turns, rest = divmod(offset, stripes * size)
     return turns * size + min(max(rest - place * size, 0), size)

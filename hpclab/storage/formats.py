@@ -152,7 +152,7 @@ def write(format: str, tokens: Any, fs: AbstractFileSystem, root: str | Path, *,
 
 
 def open_samples(format: str, fs: AbstractFileSystem, root: str | Path) -> Samples:
-    """What `write` wrote; StoredSamplesError where there is none, or not all of it."""
+    """Open what `write` wrote in ``root/format``; StoredSamplesError where it is missing or not whole."""
     folder = f"{root}/{checks.choice('format', format, FORMATS)}"
     try:
         note = json.loads(fs.cat_file(f"{folder}/{_NOTE}"))
@@ -164,9 +164,9 @@ def open_samples(format: str, fs: AbstractFileSystem, root: str | Path) -> Sampl
 
 
 def evict(fs: AbstractFileSystem, root: str | Path) -> bool:
-    """Ask the operating system to forget what it holds of the files below `root`, so that they come from the
-    disk again; whether it could be asked (Linux, its own disks). What is mapped stays, names and sizes stay
-    known, and the host of a virtual machine has a cache of its own."""
+    """Ask the operating system to drop the files below `root` from its page cache, so that they come from the
+    disk again; return whether it could be asked (Linux, its own disks). What is mapped stays, names and sizes
+    stay known, and the host of a virtual machine has a cache of its own."""
     if not isinstance(fs, LocalFileSystem) or sys.platform != "linux":
         return False
     for path in fs.find(str(root)):

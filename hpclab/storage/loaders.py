@@ -31,7 +31,7 @@ def read(
     samples: Any, *,
     batch: int = 64, workers: int = 0, prefetch: int = 2, shuffle: bool = False, step: float = 0.0,
 ) -> Epoch:  # fmt: skip
-    """Load every sample once, `batch` at a time, and sleep `step` seconds for each, as the accelerator.
+    """Load every sample once, `batch` at a time, and sleep `step` seconds for each batch, as the accelerator.
 
     `workers` processes of one thread load `prefetch` batches ahead each; 0 loads here, between the steps.
     What `trace.record` marks inside the Dataset is in the trace; the rest counts as compute.
@@ -79,7 +79,7 @@ def read(
             iterator._shutdown_workers()  # at once: an error's traceback may hold the iterator
     steps = [event for event in events if event.label == "step"]
     end = events[-1].end
-    events += _of_workers(batches, workers, begin, end)
+    events += _worker_events(batches, workers, begin, end)
     used = len(steps) * step / max(end - steps[0].start, 1e-9)
     return Epoch(Trace(tuple(events), 1 + workers, begin, end), min(1.0, used), count / (end - begin))
 
@@ -89,7 +89,7 @@ _Batch = tuple[int, float, float, list[Mark]]
 
 
 class _Marked(Dataset):
-    """Makes whole batches of a Dataset, each with what was marked meanwhile; an error comes with None."""
+    """Wraps a Dataset: each batch comes with its `_Batch`, an error in place of the batch with None."""
 
     def __init__(self, samples: Any) -> None:
         self._samples = samples
@@ -111,8 +111,8 @@ class _Marked(Dataset):
         return data, (worker.id + 1 if worker else 0, begin, time.monotonic(), marks)
 
 
-def _of_workers(batches: Sequence[_Batch], workers: int, begin: float, end: float) -> list[Event]:
-    """What was done for each batch; a worker starts until its first one and is idle between others."""
+def _worker_events(batches: Sequence[_Batch], workers: int, begin: float, end: float) -> list[Event]:
+    """Trace events of making these batches; a worker's is "start" before its first and "idle" in between."""
     events = []
     last = dict.fromkeys(range(1, workers + 1), begin)
     for rank, started, ended, marks in sorted(batches, key=lambda batch: batch[1]):

@@ -53,11 +53,11 @@ class Samples(Dataset):
         yield cls.name, samples.tobytes()
 
     def _place(self, index: int) -> tuple[str, int]:
-        """The file with the sample, and where in it the sample begins."""
+        """Name of the file with sample `index`, and the byte at which the sample begins in it."""
         return self.name, index * self.size
 
     def _file(self, name: str) -> Any:
-        """A file that this process has open; forked from another, it opens its own."""
+        """The file `name`, opened once by each process: a forked one opens its own."""
         own = os.getpid(), name
         if own not in self._opened:
             if len(self._opened) > 99:
@@ -67,6 +67,7 @@ class Samples(Dataset):
         return self._opened[own]
 
     def _inside(self, file: Any) -> Any:
+        """What `_read` reads of the opened `file`: here itself, or a map or an array of its content."""
         return file
 
     def _read(self, name: str, start: int, size: int) -> bytes:
@@ -75,7 +76,7 @@ class Samples(Dataset):
         return file.read(size)
 
     def _fetch(self, indices: Sequence[int]) -> dict[int, bytes]:
-        """The bytes of each sample, neighbours in one file by one request."""
+        """The bytes of each sample by its index, neighbours in one file read by one request."""
         places, found = {index: self._place(index) for index in sorted(indices)}, {}
         for _, run in itertools.groupby(enumerate(places), lambda at: (places[at[1]][0], at[1] - at[0])):
             together = [index for _, index in run]
@@ -96,6 +97,6 @@ class Samples(Dataset):
 
 
 def reason(error: BaseException) -> str:
-    """One line of an error, without its number."""
+    """Return the message of an error in one line, without its errno."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return said.splitlines()[0].rstrip(".")

@@ -12,8 +12,8 @@ from hpclab.cluster.host import private, processes
 
 
 def folder(name: str, within: Path | None = None) -> Path:
-    """An empty private folder `within` another (default: the one for hpclab's state), removed when this
-    process ends. Asked for again, it is the same one, emptied. OSError where it cannot be made."""
+    """Make an empty private folder, whose name begins with `name`, `within` another (default: the one for
+    hpclab's state), removed when this process ends. A second call empties it. OSError where that fails."""
     home = within or private.home().path
     family, me = f"{name}-{platform.node()}-", os.getpid()
     mine = home / f"{family}{me}-{processes.start_time(me)}"

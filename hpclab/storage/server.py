@@ -30,19 +30,19 @@ PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests g
 BEHIND = 0.02
 KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
 ASKED = ("read", "remove", "number", "show", "find", "forget", "names", "statistics")
-FREE = ("show", "statistics")  # the others are operations
+FREE = ("show", "statistics")  # limited by no rate of operations
 
 
 class Clock:
-    """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
-    Requests take turns, a part at a time, however late the threads come that wait for them."""
+    """Says when a resource of `rate` units/s would have done each part of a request; `done` are the units so
+    far. Requests take turns, a part at a time, however late their waiting threads run."""
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
         self._queue, self._numbers = list[tuple[float, int, deque[int], deque[float]]](), itertools.count()
 
     def take(self, amounts: Iterable[int], asked: float) -> Iterator[float]:
-        """For each part of a request, made at the moment `asked`, when it is done."""
+        """Yield for each part (`amounts`: units) of a request made at the moment `asked` when it is done."""
         parts, dues, now = deque(amounts), deque[float](), time.monotonic()
         asked = max(now - BEHIND, min(asked, now))
         with self._lock:
@@ -60,6 +60,7 @@ class Clock:
             parts.clear()
 
     def _serve(self) -> None:
+        """Do one part of the request whose turn it is."""
         _, number, parts, dues = heapq.heappop(self._queue)
         if parts:
             part = parts.popleft()
@@ -82,6 +83,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.numbers = itertools.count()
 
     def reserve(self, length: int) -> None:
+        """Take `length` bytes of what is free, or give back -`length`; OSError where it is too little."""
         with self.lock:
             if length > self.room:
                 raise OSError(errno.ENOSPC, "A server of the striped store has no space left for this.")
@@ -97,11 +99,11 @@ class Server(socketserver.ThreadingTCPServer):
         self.reserve(-len(self.objects.pop(number, b"")))
 
     def number(self) -> int:
-        """For a file that is about to be written."""
+        """Return a new number, for a file that is about to be written."""
         return next(self.numbers)
 
     def show(self, name: str, file: dict[str, Any]) -> dict[str, Any] | None:
-        """Make a file visible that has been written; the one that had its name before."""
+        """Make a written file visible under `name`, and return the one that had this name, or None."""
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
             said = f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
             raise OSError(errno.EINVAL, said)
@@ -130,7 +132,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """Answers one client, in a thread of its own; whatever is wrong with what it says ends only this."""
+    """Answers one client, in a thread of its own; a malformed request ends only this connection."""
 
     server: Server
     timeout, disable_nagle_algorithm = 10.0, True  # seconds to say the key
@@ -143,7 +145,7 @@ class Connection(socketserver.StreamRequestHandler):
             self.answer(**json.loads(request))
 
     def answer(self, do: str, asked: float | None, **words: Any) -> None:
-        """Do it, and send what came of it no sooner than the rates allow."""
+        """Execute the request `do` with its fields `words`, and send the answer when the rates allow."""
         self.asked, self.due, status = asked, 0.0, 0
         found: Any
         if asked is not None and do not in FREE:
@@ -161,7 +163,7 @@ class Connection(socketserver.StreamRequestHandler):
         self.wfile.write(b"%r\n" % self.due)
 
     def pieces(self, content: memoryview) -> Iterator[memoryview]:
-        """The parts of `content`, each when the bandwidth allows it."""
+        """Yield `content` in parts, each when the bandwidth allows it."""
         parts = [content[begin : begin + PIECE] for begin in range(0, len(content), PIECE)]
         if self.asked is None:
             yield from parts
@@ -173,7 +175,7 @@ class Connection(socketserver.StreamRequestHandler):
             yield part
 
     def write(self, number: int, length: int) -> None:
-        """Take an object whole; what there is no room for must still come off the line."""
+        """Receive the whole object `number`; bytes for which there is no room are read, too, and dropped."""
         try:
             self.server.reserve(length)
         except OSError:

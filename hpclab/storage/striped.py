@@ -90,7 +90,7 @@ class StripedStore:
             client.pipe_file(name, content)
 
     def statistics(self) -> list[dict[str, int]]:
-        """Of each server, the metadata server last: rate-limited operations and bytes, and bytes free."""
+        """Counters by server, the metadata server last: rate-limited operations and bytes, and bytes free."""
         return self.client(limited=False).statistics()
 
     def close(self) -> None:
@@ -117,6 +117,7 @@ class StripedStore:
 
 
 def _port(process: subprocess.Popen[bytes]) -> int:
+    """The port that a server prints once it has started; OSError where it does not."""
     said: Any = process.stdout
     line = said.readline() if select.select([said], [], [], START)[0] else b""
     if not line:
@@ -125,7 +126,7 @@ def _port(process: subprocess.Popen[bytes]) -> int:
 
 
 def condition(store: Store) -> str:
-    """The words that stand beside what goes through an emulated `store`."""
+    """Return the clause that describes an emulated `store` beside a number measured on it."""
     kinds = Counter(store.servers).items()
     parts = [
         f"{count} server{'s' * (count > 1)} at {_rate(kind.bandwidth)}"

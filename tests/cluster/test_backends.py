@@ -50,7 +50,9 @@ def test_one_that_answered_and_then_fails_is_an_error(monkeypatch):
 
 def test_members_of_one_job_are_explained_by_asking_once(monkeypatch):
     asked, jobs = [], {"a": SimpleNamespace(job_id="7"), "b": SimpleNamespace(job_id=None, refused="no")}
-    monkeypatch.setattr(causes, "of_job", lambda nodes, number, logs: asked.append(number) or "Job 7 waits.")
+    monkeypatch.setattr(
+        causes, "explain_job", lambda nodes, number, logs: asked.append(number) or "Job 7 waits."
+    )
     nodes = object.__new__(SlurmNodes)
     nodes.name, nodes.directory, nodes.cluster = "p", None, SimpleNamespace(workers=jobs)
     nodes.batch, nodes.logs = SimpleNamespace(trouble=lambda: ""), lambda name: []

@@ -29,17 +29,18 @@ from hpclab.cluster.slurm import FinishedJob, Job, Slurm
     ],
 )  # fmt: skip
 def test_a_sign_in_the_log_has_its_remedy(log, words):
-    told = causes.likely("FAILED", f"distributed.nanny - INFO - Start\n{log}\nmore\n")
+    told = causes.likely_cause("FAILED", f"distributed.nanny - INFO - Start\n{log}\nmore\n")
     assert told.startswith("Likely cause: ")
     assert words in told
     assert "\\" not in told
 
 
 def test_without_a_sign_the_state_speaks():
-    assert "HPCLAB_STATE_DIR" in causes.likely("FAILED", None)  # no log: the node does not see its directory
-    assert "job-script-prologue" in causes.likely("FAILED", "", prologue=True)
-    assert "ask for more" in causes.likely("TIMEOUT", "distributed")
-    assert "job_script()" in causes.likely("FAILED", "distributed\nsomething else")
+    # No log: the node does not see its directory.
+    assert "HPCLAB_STATE_DIR" in causes.likely_cause("FAILED", None)
+    assert "job-script-prologue" in causes.likely_cause("FAILED", "", prologue=True)
+    assert "ask for more" in causes.likely_cause("TIMEOUT", "distributed")
+    assert "job_script()" in causes.likely_cause("FAILED", "distributed\nsomething else")
 
 
 def test_a_job_that_waits_is_told_with_its_reason_and_what_holds_nodes(tmp_path):
@@ -56,16 +57,16 @@ def test_a_job_that_waits_is_told_with_its_reason_and_what_holds_nodes(tmp_path)
     slurm = Slurm("site", "", {})
     slurm.queue = lambda numbers=None: [one for one in queue if numbers is None or one.id in numbers]
     nodes = SimpleNamespace(batch=slurm, name="hpclab-a", settings={}, kind="slurm")
-    told = causes.of_job(nodes, 7, [])
+    told = causes.explain_job(nodes, 7, [])
     assert told.startswith("Job 7 is PENDING. Resources: it is the next to start")
     assert " 2 nodes are held by other pools of yours: close()" in told
     assert told.endswith("Jobs of yours that run: 10 (mine); `scancel NUMBER` ends one.")
     (tmp_path / "err").write_text("MemoryError")
-    told = causes.of_job(nodes, 10, [tmp_path / "err"])
+    told = causes.explain_job(nodes, 10, [tmp_path / "err"])
     assert told.startswith(
         "Job 10 is RUNNING on n1. Its log ends:\n    MemoryError\nLikely cause: the job used"
     )
-    assert causes.of_job(nodes, 12, []) == "Job 12: gone from the queue."
+    assert causes.explain_job(nodes, 12, []) == "Job 12: gone from the queue."
 
 
 @pytest.mark.parametrize(("state", "age", "told"), [

@@ -125,7 +125,7 @@ def test_what_the_shell_expands_stays_in_its_place_or_ends_the_job(settings, key
     if words is None:
         assert done.returncode
         assert done.stdout == ""
-        assert causes.likely("FAILED", done.stderr, True).startswith(
+        assert causes.likely_cause("FAILED", done.stderr, True).startswith(
             f"Likely cause: jobqueue.slurm.{key} in jobqueue.yaml uses the variable SCRATCH, which"
         )
     else:

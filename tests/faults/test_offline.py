@@ -50,6 +50,6 @@ def test_pools_jobs_and_commands_run_without_a_network(state_dir, tmp_path, back
 
 @pytest.mark.slurm
 def test_a_slurm_of_the_time_with_a_network_says_what_to_do(client, monkeypatch):
-    monkeypatch.setattr(files, "_families", lambda: ["EnableWhatItHasNot"])
+    monkeypatch.setattr(files, "_communication_parameters", lambda: ["EnableWhatItHasNot"])
     with pytest.raises(SlurmError, match="without one its commands do not find it: hpclab slurm down, "):
         client.queue()

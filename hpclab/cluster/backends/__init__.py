@@ -33,7 +33,7 @@ class Backend:
 
     @staticmethod
     def connect() -> Any:
-        """The batch system of its jobs; BatchError where there is none or it does not answer."""
+        """Return a client of the batch system; BatchError where there is none or it does not answer."""
 
     def __init__(self, batch: Any, request: Request, name: str, guard: Guard, site: bool = False):
         self.batch, self.request, self.name, self.guard, self.site = batch, request, name, guard, site
@@ -41,12 +41,13 @@ class Backend:
         guard.register(remove=str(self.directory))
 
     def start(self, node: type, options: dict[str, Any], listens: Mapping[str, Any]) -> None:
-        """Start Dask's scheduler here, where `listens` says; nodes are `node`s made with `options`."""
+        """Start Dask's scheduler in this process, at the host or interface in `listens`; Dask makes each of
+        its nodes by ``node(**options)``."""
         from distributed import SpecCluster
 
         from hpclab.cluster.door import OwnScheduler
 
-        security = command.secure(self.directory)
+        security = command.make_security(self.directory)
         scheduler = {"port": 0, **listens, **command.SCHEDULER, "protocol": "tls://", "security": security}
         with command.scheduler_settings(self.directory, self.site):
             self.cluster = SpecCluster(
@@ -56,47 +57,47 @@ class Backend:
             )  # fmt: skip
 
     def label(self, nodes: int) -> str:
-        """What the nodes really are, in one line."""
+        """Return in one line what `nodes` nodes are: ``2 processes on this machine's 8 cores``."""
 
     def specification(self, names: list[str]) -> dict[str, Any]:
-        """Dask's worker specification for these nodes."""
+        """Return Dask's `worker_spec` with the nodes of these names."""
         return dict.fromkeys(names, self.cluster.new_spec)
 
     def job_script(self) -> str:
-        """What is submitted, or run, for a node."""
+        """Return the batch script of the job that runs one node, or the command of a node that is no job."""
 
     def jobs(self) -> list[Any]:
         """This pool's jobs in the queue."""
         return []
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """How the process or job of each of these nodes ended, for those where it has; may wait for Slurm."""
+        """How each of these nodes that has ended did so, a clause by name; may wait for the batch system."""
 
     def explain(self, names: list[str]) -> str:
-        """Why these nodes have not joined, at most three; may take as long as Slurm."""
+        """Return why these nodes have not joined, for at most three; may wait for the batch system."""
         told = list(dict.fromkeys(map(self.why, names)))
         return "\n".join(told[:3]) + (f"\n… and {len(told) - 3} more." if len(told) > 3 else "")
 
     def why(self, name: str) -> str:
-        """Why this node has not joined: state, last words and likely cause."""
+        """Return why the node `name` has not joined: its state, the end of its log and the likely cause."""
 
     def starved(self, names: Iterable[str]) -> float:
-        """The most seconds in which one of these nodes wanted a core and had none; 0 where nobody can say."""
+        """The most seconds that one of these nodes was runnable without a core; 0 where that is unknown."""
         return 0.0
 
     def logs(self, name: str) -> list[Path]:
-        """The files that a node writes."""
+        """Paths of the log files of the node `name`."""
 
     def log(self, name: str) -> str:
-        """The last lines that a node wrote, indented; empty where there are none."""
+        """The last lines of the logs of the node `name`, indented; empty where there are none."""
         return "".join(map(command.last_lines, self.logs(name)))
 
     def end_all(self) -> bool:
-        """End every node at once, without asking Dask; False where that is left to the watchdog."""
+        """End every node at once, without asking Dask; return False where some are left to the watchdog."""
 
 
 def choose(request: Request, name: str, guard: Guard) -> Backend:
-    """The backend that a request asks for; with "auto" the first of BACKENDS that answers."""
+    """Make the backend that `request` asks for, of the pool `name`; for "auto" the first that there is."""
     for kind, name_of_class in BACKENDS.items():
         if request.backend in ("auto", kind):
             nodes_class = pkgutil.resolve_name(name_of_class)

@@ -36,7 +36,7 @@ finally:
 
 
 class BatchJob(dask_jobqueue.core.Job):
-    """Comes before dask-jobqueue's class of a system's jobs, whose directives begin with `directive`."""
+    """A mixin before dask-jobqueue's class of a system's jobs, whose directives begin with `directive`."""
 
     directive: str
 
@@ -47,7 +47,7 @@ class BatchJob(dask_jobqueue.core.Job):
 
     @contextmanager
     def job_file(self) -> Iterator[None]:
-        """No file: the script goes to a standard input."""
+        """Write no file, in place of dask-jobqueue's own: the script goes to the command's standard input."""
         yield None
 
     async def _submit_job(self, script_filename: None) -> str:
@@ -69,7 +69,7 @@ class BatchJob(dask_jobqueue.core.Job):
 
 class BatchNodes(Backend):
     """The nodes of one pool as jobs named `name` of `batch`, whose `kind` is "site" or "local";
-    `job_number` is the variable by which a job knows its number."""
+    `job_number` is the environment variable in which a job finds its number."""
 
     job_number: str
 
@@ -78,14 +78,15 @@ class BatchNodes(Backend):
         self.settings = site_settings.checked(self.kind, own=self.on_local_slurm)
         self.cancelled = False  # whether all jobs are, in one command
         super().__init__(batch, request, name, guard, site=not self.on_local_slurm)
-        guard.register(**self.ending())
+        guard.register(**self.cancel_commands())
 
-    def ending(self) -> dict[str, object]:
-        """What the watchdog needs to cancel the jobs (watchdog.py)."""
+    def cancel_commands(self) -> dict[str, object]:
+        """Return the message by which the watchdog can cancel the jobs (watchdog.py has its fields)."""
         return {}
 
     def start_jobs(self, job: type[BatchJob], **own: Any) -> None:
-        """Start Dask's scheduler, for jobs with the site's settings, Pool's arguments, and `own` options."""
+        """Start Dask's scheduler, whose nodes are of the class `job`, made with the site's settings, Pool's
+        arguments, and the batch system's `own` options."""
         request, site, interface = self.request, self.settings, self.settings.get("interface")
         listens = site.get("scheduler-options", {})
         variables = threads.environment(request.cores_per_node)
@@ -125,7 +126,8 @@ class BatchNodes(Backend):
             ) from None
 
     def walltime(self) -> str | None:
-        """The time limit as asked, else the site's or Dask's, and no longer than the partition allows."""
+        """The jobs' time limit as HH:MM:SS: Pool's, or else that of the settings, which on a site is cut to
+        what the partition allows; None where neither has one."""
         seconds = self.request.walltime or self.settings.get("walltime")
         if seconds and not self.request.walltime and not self.on_local_slurm:
             longest = self.batch.longest(self.request.partition or self.settings.get("queue"))
@@ -140,7 +142,8 @@ class BatchNodes(Backend):
         return [job for job in self.batch.queue() if job.name == self.name]
 
     def job(self, name: str) -> BatchJob | None:
-        """The job of a node, which has its name or, where it is of several nodes, the beginning of it."""
+        """The job that runs the node `name`, or None. A job of one node has the node's name; the job of
+        several, ``pool-0-0``, ``pool-0-1``, is named ``pool-0``."""
         return self.cluster.workers.get(name) or self.cluster.workers.get(name.rpartition("-")[0])
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
@@ -159,7 +162,7 @@ class BatchNodes(Backend):
         return found
 
     def _how(self, number: int, known: Any) -> str:
-        """How job `number` ended; the queue forgets it, and the history does not."""
+        """Return how job `number` ended; `known` is its Job, or None once the queue has forgotten it."""
         state = known.state if known else "gone from the queue"
         if known is None:
             with suppress(BatchError):
@@ -174,10 +177,10 @@ class BatchNodes(Backend):
         return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")] if number else []
 
     def why(self, name: str) -> str:
-        """State, reason, log and likely cause of its job."""
+        """Return the state, the reason why it waits, the end of the log and the likely cause of its job."""
         job = self.job(name)
         if job is not None and job.job_id:
-            return causes.of_job(self, int(job.job_id), self.logs(name))
+            return causes.explain_job(self, int(job.job_id), self.logs(name))
         return f"Its job was not submitted{f': {job.refused}' if job and job.refused else '.'}"
 
     def explain(self, names: list[str]) -> str:
@@ -185,7 +188,8 @@ class BatchNodes(Backend):
         return super().explain([*one_of_each.values()]) + self.batch.trouble()
 
     def end_all(self) -> bool:
-        """Cancel every job of this name, also one that is just being submitted, until none is left."""
+        """Cancel every job of this pool, also one that is just being submitted, until none is left; False
+        where some are left after ten seconds, or two seconds after the batch system fails."""
         self.cancelled = True
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Why a job's worker did not join: its state, why it waits, its last words, and the likely cause."""
+"""Why a job's worker did not join: its state, why it waits, the end of its log, and the likely cause."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ _SIGNS = {
 }  # fmt: skip
 
 
-def of_job(nodes: BatchNodes, number: int, logs: Sequence[Path]) -> str:
-    """A paragraph on job `number` of this pool."""
+def explain_job(nodes: BatchNodes, number: int, logs: Sequence[Path]) -> str:
+    """Return a paragraph on job `number`: why it waits, or the end of its `logs` and the likely cause."""
     batch = nodes.batch
     try:
         found = batch.queue([number])
@@ -91,14 +91,15 @@ def of_job(nodes: BatchNodes, number: int, logs: Sequence[Path]) -> str:
         return f"Job {number} is PENDING. {batch.explain(job.reason)}{_rivals(batch.queue(), nodes.name)}"
     whole = "".join(last_lines(log, 400, 40_000) for log in logs)  # a traceback hides what began it
     prologue = bool(nodes.settings.get("job-script-prologue"))
-    cause = likely(job.state, whole if any(log.exists() for log in logs) else None, prologue, nodes.kind)
+    log = whole if any(log.exists() for log in logs) else None
+    cause = likely_cause(job.state, log, prologue, nodes.kind)
     end = "".join(map(last_lines, logs)) or " (empty)"
     return f"Job {number} is {job.state} on {job.node_list or 'no node'}. Its log ends:{end}\n{cause}"
 
 
-def likely(state: str, log: str | None, prologue: bool = False, kind: str = "slurm") -> str:
-    """``"Likely cause: ..."`` or, where nothing is recognised, where to look. `log` is None for none;
-    `prologue`: whether the site's own commands run before the worker; `kind`: of the backend."""
+def likely_cause(state: str, log: str | None, prologue: bool = False, kind: str = "slurm") -> str:
+    """Return ``"Likely cause: ..."`` for a job's state and its log's text (None: no file), or where to look.
+    `prologue`: whether the site's own commands run before the worker; `kind`: the backend's."""
     if log is None and state == "FAILED":
         return (
             "Likely cause: the node could not write the job's log, as it does not see the pool's directory: "
@@ -114,7 +115,7 @@ def likely(state: str, log: str | None, prologue: bool = False, kind: str = "slu
 
 
 def _rivals(queue: list[Any], pool: str) -> str:
-    """What else of this user's holds nodes that the pool named `pool` may wait for."""
+    """Return sentences on what else in this user's `queue` holds nodes that the pool `pool` may wait for."""
     held = [job for job in queue if job.name != pool and job.state == "RUNNING"]
     nodes = sum(job.nodes for job in held if job.name.startswith("hpclab-"))
     jobs = [f"{job.id} ({job.name})" for job in held if not job.name.startswith("hpclab-")]

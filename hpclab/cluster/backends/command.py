@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 MOST_LOG, KEPT_LOG = 2**20, 2**15  # bytes of a log on disk, and of its end once it has more
-# Dask fails a task with its twelfth lost node; who is to blame the pool knows before.
+# Dask fails a task with the twelfth node that it loses; the pool gives the item up before that (maps/).
 SCHEDULER = {"dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 12}
 _OWNER = "owner"
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate(2)
 
 
 def worker_arguments(directory: Path) -> list[str]:
-    """What every worker is told: no pages, our preload, its TLS key and certificate, and whom to trust."""
+    """Return the options of every Dask worker: no dashboard, our preload module, and from `directory` its TLS
+    key, its certificate and the authority that it trusts."""
     files = {"ca-file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
     tls = [word for option, file in files.items() for word in (f"--tls-{option}", str(directory / file))]
     own = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--preload", "hpclab.cluster.preload"]
@@ -35,9 +36,9 @@ def worker_arguments(directory: Path) -> list[str]:
 
 
 def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextManager[object]:
-    """Dask's settings while a scheduler is made: scratch in `directory`, not in one of everybody's in /tmp,
-    and a look only twice a second whether the event loop keeps up, as the notebook's cores are the nodes'
-    too. What the user has set for clusters elsewhere holds on a `site` only."""
+    """Return a context in which Dask makes a scheduler with our settings: scratch in `directory`, not in one
+    of everybody's in /tmp, and the event loop's delay measured only twice a second, as the notebook's cores
+    are the nodes' too. The user's own settings of Dask hold on a `site` only."""
     import dask
 
     own = {"temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms"}
@@ -45,7 +46,7 @@ def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextMa
 
 
 def worker_settings(directory: Path) -> dict[str, str]:
-    """The environment in which a worker takes Dask's settings as shipped, from a file in `directory`."""
+    """Write Dask's settings as shipped into `directory`; return the variable by which a worker reads them."""
     path = directory / "dask.yaml"
     path.write_text(json.dumps(_shipped()), encoding="utf-8")
     return {"DASK_CONFIG": str(path)}
@@ -61,9 +62,9 @@ def _shipped() -> dict[str, Any]:
 
 
 def private_directory(name: str, shared: bool = False) -> Path:
-    """A new directory that only its owner may enter, for one pool's keys, logs and scratch; `shared` with
-    other nodes it is below HPCLAB_STATE_DIR, or else at home. Removes those of pools that were killed
-    together with their watchdog."""
+    """Make a directory that only its owner may enter, for keys, logs and scratch of the pool named `name`,
+    and return it; `shared` with other nodes it is below HPCLAB_STATE_DIR, or else ~/.hpclab. Removes those of
+    pools that were killed together with their watchdog."""
     if shared:
         above = Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab")
         try:
@@ -88,7 +89,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
 
 
 def refuse_lost_places(directory: Path) -> None:
-    """PoolError where a pool's own files or the working directory are gone."""
+    """Raise PoolError where the keys in a pool's `directory`, or the working directory, are gone."""
     if not (directory / "key.pem").exists():
         raise PoolError(
             f"The pool's directory {directory} was removed, and with it the keys its nodes need: close() "
@@ -104,7 +105,7 @@ def refuse_lost_places(directory: Path) -> None:
 
 
 def last_lines(log: Path, lines: int = 8, size: int = 4000) -> str:
-    """The end of a log, indented; nothing where there is none."""
+    """The last `lines` lines, at most `size` bytes, of the file `log`, indented; "" where there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
@@ -115,8 +116,8 @@ def last_lines(log: Path, lines: int = 8, size: int = 4000) -> str:
 
 
 def cut_logs(directory: Path) -> None:
-    """Give back the disk that long logs take, but for their ends, as a task may print without end. A file
-    keeps its length, and its beginning becomes a hole without blocks."""
+    """Free the disk blocks of all but the last KEPT_LOG bytes of every log in `directory` that has more than
+    MOST_LOG, as a task may print without end. The file keeps its length; its beginning becomes a hole."""
     for log in directory.iterdir() if directory.exists() else ():
         with suppress(OSError):
             status = log.stat()
@@ -132,7 +133,7 @@ def cut_logs(directory: Path) -> None:
 
 
 def _punched(file: int, end: int) -> bool:
-    """Make a hole of a file's first `end` bytes, where system and file system can."""
+    """Make a hole of the first `end` bytes of the open `file`; return whether the file system can."""
     try:
         fallocate = ctypes.CDLL(None).fallocate
     except AttributeError:
@@ -140,10 +141,10 @@ def _punched(file: int, end: int) -> bool:
     return fallocate(file, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_long(0), ctypes.c_long(end)) == 0
 
 
-def secure(directory: Path) -> Security:
-    """A fresh key and certificate for one pool, in `directory` for its workers, readable by their owner
-    only. Without TLS anyone who reaches the scheduler's port, on a login node everyone, runs code as its
-    owner."""
+def make_security(directory: Path) -> Security:
+    """Make a key and certificate for one pool, write them into `directory` for its workers, readable by their
+    owner only, and return them as Dask's Security. Without TLS anyone who reaches the scheduler's port, on a
+    login node everyone, runs code as its owner."""
     from distributed.security import Security
 
     fresh = Security.temporary()

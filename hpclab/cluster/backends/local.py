@@ -25,7 +25,7 @@ from hpclab.cluster.roster import is_stopped
 
 
 class NodeProcess(ProcessInterface):
-    """One worker process; `close` ends it, politely for two seconds and then not."""
+    """One worker process; `close` sends it SIGTERM, and SIGKILL if it has not ended two seconds later."""
 
     def __init__(self, scheduler: str, name: str, nodes: LocalNodes):
         super().__init__(scheduler=scheduler, name=name)
@@ -57,7 +57,7 @@ class NodeProcess(ProcessInterface):
         await super().close()
 
     def kill(self) -> None:
-        """End the process at once, and what it left in its session."""
+        """Send SIGKILL to the process and to what it started in its process group."""
         if self.process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -65,7 +65,8 @@ class NodeProcess(ProcessInterface):
 
 
 class LocalNodes(Backend):
-    """Without `memory` a node may use four fifths of this machine's limit, shared by its cores or four."""
+    """The nodes of one pool as processes of this machine. Where Pool was given no `memory`, each may use four
+    fifths of the machine's limit, divided by its cores or four, whichever is more; at least 256 MiB."""
 
     kind = "local"
 
@@ -75,6 +76,7 @@ class LocalNodes(Backend):
         self.start(NodeProcess, {}, {"host": command.LOOPBACK})
 
     def worker_command(self, scheduler: str, name: str) -> list[str]:
+        """Return the argv of the worker `name`, for the scheduler at this address."""
         memory = self.request.memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, CPU_COUNT)))
         return [
             sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,

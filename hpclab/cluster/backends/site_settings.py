@@ -19,7 +19,7 @@ import yaml
 from hpclab import checks
 from hpclab.cluster import request
 
-OWN = "hpclab-"  # before a kind's name: its section for pools, dask-jobqueue's plain defaults
+OWN = "hpclab-"  # OWN + kind is the section of Dask's configuration that holds defaults for pools' jobs
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
            "worker-extra-args": "extra", "account": "project",
            "job-directives-skip": "header-skip"}  # fmt: skip
@@ -28,8 +28,9 @@ _OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "
 
 
 def checked(kind: str, own: bool) -> dict[str, Any]:
-    """The settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships them:
-    by their present names, only those that somebody said; text for a script, numbers of bytes and seconds."""
+    """Return the settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships
+    them: under their present names, without those that have no value; text ready for a script, sizes in
+    bytes, times in seconds. ValueError names a setting that must not be used."""
     shipped = importlib.resources.files("dask_jobqueue") / "jobqueue.yaml"
     plain = yaml.safe_load(shipped.read_text())["jobqueue"][kind]
     if dask.config.get(f"jobqueue.{OWN}{kind}", None) is None:
@@ -53,7 +54,7 @@ def checked(kind: str, own: bool) -> dict[str, Any]:
 
 
 def clock(seconds: int) -> str:
-    """Hours, minutes and seconds, as sbatch and YAML 1.1 read them: 45000 is 12:30:00."""
+    """Return `seconds` as HH:MM:SS, as sbatch and YAML 1.1 read them: 45000 is 12:30:00."""
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
@@ -62,7 +63,7 @@ def _wrong(setting: str, allowed: str, value: object) -> ValueError:
 
 
 def _text(setting: str, value: object, such: str = "") -> str:
-    """Text, or ValueError with what was made of it where quotes are missing."""
+    """Return `value` if it is text; else raise ValueError with what YAML made of it without quotes."""
     if isinstance(value, str):
         return value
     kind, why, of_file = checks.shown(value), "", "jobqueue.yaml" in setting
@@ -84,6 +85,7 @@ def _text(setting: str, value: object, such: str = "") -> str:
 
 
 def _like(pattern: str, allowed: str, setting: str, value: object) -> str:
+    """Return text that matches the regular expression `pattern`; else ValueError says what is `allowed`."""
     if not re.fullmatch(pattern, text := _text(setting, value)):
         raise _wrong(setting, allowed, value)
     return text
@@ -99,7 +101,7 @@ def _time_limit(setting: str, value: object) -> float:
 
 
 def _memory(setting: str, value: object) -> int:
-    """Bytes, in the units that Dask knows: 4G is 4 GB here, as to Dask."""
+    """Return bytes, from a number or text in Dask's units, where 4G is 4 GB."""
     if isinstance(value, str):
         try:
             value = dask.utils.parse_bytes(value)
@@ -109,7 +111,7 @@ def _memory(setting: str, value: object) -> int:
 
 
 def _job_memory(setting: str, value: object) -> str:
-    """What --mem gets: sbatch's own kind of size, or 0 for all of a node."""
+    """Return sbatch's value of --mem: a size in MiB, such as ``4096M``, or 0 for all of a node."""
     if (text := _text(setting, value)) == "0":
         return text
     if not (size := request.sbatch_size(text)):
@@ -118,7 +120,7 @@ def _job_memory(setting: str, value: object) -> str:
 
 
 def _word(setting: str, value: object) -> str:
-    """One word for the job's shell. Its $NAME must be set there, or the next option would take its place."""
+    """Return one word for the job's shell, which ends the job where a ``$NAME`` in the word is not set."""
     text = re.sub(r"(^|=)~(?=/|$)", r"\1$HOME", _plain(setting, value))  # quotes would keep the shell from it
     if text.startswith("~"):
         raise _wrong(setting, "a path without ~NAME", value)
@@ -133,6 +135,7 @@ def _words(setting: str, value: object) -> str:
 
 
 def _argument(setting: str, value: object) -> str:
+    """Return an argument of the worker for the shell; ValueError for an option that the pool itself sets."""
     if any(word.split("=")[0] in _OWN_ARGUMENTS for word in _text(setting, value).split()):
         raise ValueError(
             f"{setting}: {checks.shown(value)} is said by the pool itself, whose nodes are one worker "
@@ -148,6 +151,7 @@ def _each(check: Callable[[str, object], str], setting: str, values: object) -> 
 
 
 def _options(setting: str, value: object) -> dict[str, Any]:
+    """Return the scheduler's options by Python names (``_`` for ``-``), without those that are None."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise _wrong(setting, "names and values", value)
     options = {name.replace("-", "_"): each for name, each in value.items() if each is not None}

@@ -16,7 +16,8 @@ STARTS = 10  # how often a worker of a single allocation is started at most
 
 
 class NodeJob(BatchJob, dask_jobqueue.slurm.SLURMJob):
-    """The job of one of these nodes; in an allocation that of all `members`, whose srun starts each."""
+    """The Slurm job of one node, or with `members` the single job of so many nodes, whose srun starts a
+    worker on each."""
 
     directive = "#SBATCH"
 
@@ -62,7 +63,7 @@ class SlurmNodes(BatchNodes):
             job_extra_directives=[*self._asked, *own], job_directives_skip=skip,
         )  # fmt: skip
 
-    def ending(self) -> dict[str, object]:
+    def cancel_commands(self) -> dict[str, object]:
         of, environment = ("--name", self.name), slurm_commands.hiding_nothing(self.batch.environment)
         return {
             "jobs": [["scancel", *of], ["scancel", *of, "--full", "--signal=KILL"]],
@@ -71,7 +72,8 @@ class SlurmNodes(BatchNodes):
         }  # fmt: skip
 
     def _memory(self) -> int:
-        """Bytes a node: as asked; on our own Slurm a node's share for these cores; else as the site says."""
+        """Bytes of memory for a node: as Pool was told; else on our own Slurm the share that its cores have
+        of a node's memory; else as the site's settings say, or 2 GiB for each core."""
         if self.request.memory is not None:
             return self.request.memory
         said = self.request.memory_in(self._asked)
@@ -90,7 +92,7 @@ class SlurmNodes(BatchNodes):
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
 
     def specification(self, names: list[str]) -> dict[str, Any]:
-        """Dask's worker specification for these nodes: a job each, or a job for those of one allocation."""
+        """Return Dask's `worker_spec` with these nodes: a job each, or one job for a single allocation."""
         if not self.single:
             return super().specification(names)
         new, wanted = self.cluster.new_spec, {}

@@ -33,7 +33,7 @@ class LocalSlurm:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the supervisor last wrote down; empty where there is none."""
+        """The content of the supervisor's state.json; empty where there is none."""
         with suppress(OSError, ValueError):
             return json.loads((self.directory / "state.json").read_text())
         return {}
@@ -49,13 +49,13 @@ class LocalSlurm:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a child process needs to use this cluster: the caller's own, but for Slurm's variables."""
+        """Variables with which a child process uses this cluster: our own, with Slurm's replaced."""
         clean = slurm_commands.without_site(os.environ)
         return clean | {"SLURM_CONF": str(self.directory / "slurm.conf"), "PATH": slurm_commands.path()}
 
     @property
     def daemons(self) -> dict[str, str]:
-        """Each daemon's name and state in words."""
+        """For each daemon's name "running", or a clause on how it ended or was suspended."""
         state, words = self.state, {}
         for name, recorded in state.get("daemons", {}).items():
             words[name] = "running"
@@ -86,14 +86,14 @@ class LocalSlurm:
             time.sleep(0.01)
 
     def logs(self, lines: int = 20) -> dict[str, str]:
-        """The last lines of every daemon's log."""
+        """The last `lines` lines of every log file of the daemons, by the file's name."""
         lines = checks.integer("lines", lines, 1, 100_000)
         logs = sorted((self.directory / "log").glob("*"))
         ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
         return {name: "\n".join(end) for name, end in ends.items() if end}
 
     def stop(self) -> bool:
-        """End jobs and daemons and remove every file, for whoever holds the lock; True if there were any."""
+        """End jobs and daemons and remove every file, for the lock's holder; False where there were none."""
         state, deadline = self.state, time.monotonic() + PATIENCE
         if supervisor := self.supervisor:
             supervisor.send(signal.SIGTERM)
@@ -108,7 +108,7 @@ class LocalSlurm:
         return bool(state)
 
     def start(self, shape: Shape) -> None:
-        """Start the supervisor and return when the nodes are idle; SlurmError with a daemon's own words."""
+        """Start the supervisor and return when the nodes are idle; SlurmError quotes a daemon's error."""
         self.directory.mkdir(mode=0o700)
         words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(self.directory)]
         environment = slurm_commands.without_job(os.environ)
@@ -129,8 +129,8 @@ class LocalSlurm:
 
 
 def find(stale: bool = False) -> LocalSlurm | None:
-    """Our running cluster, wherever this user's processes left it, or None; with `stale` also what one left
-    whose supervisor was killed."""
+    """Return this user's running cluster on this machine, whichever process started it, or None; with `stale`
+    also one whose supervisor was killed and whose files are left."""
     clusters = map(LocalSlurm, _directories())
     return next((it for it in clusters if it.is_up or (stale and it.directory.exists())), None)
 
@@ -143,12 +143,12 @@ def up(
     restart: bool = False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> LocalSlurm:
-    """Our cluster, started if it is not running (4 nodes of 1 core unless told), healed if part of it
-    ended.
+    """Return our cluster, started if it is not running (by default 4 nodes with a core and a pretend GPU
+    each), healed if a daemon has ended.
 
-    One of another shape is kept, and `say` is told so; `restart` replaces it if no job is in its queue.
-    Raises SlurmMissing without Slurm's programs, SlurmError where they do not start, in the daemon's own
-    words, OSError without a private directory.
+    One of another shape is kept, and `say` is called with a sentence on that; `restart` replaces it if no job
+    is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError with a daemon's message where
+    they do not start, OSError without a private directory.
     """
     said = {"nodes": nodes, "cores_per_node": cores_per_node, "gpus_per_node": gpus_per_node}
     asked = {key: value for key, value in said.items() if value is not None}
@@ -183,7 +183,7 @@ def up(
 
 
 def down() -> bool:
-    """End our cluster and remove everything of it, also what one whose supervisor was killed left behind."""
+    """End our cluster, or what a killed supervisor left, and remove its files; False where there is none."""
     if (cluster := find(stale=True)) is None:
         return False
     with private.lock(cluster.directory):
@@ -191,7 +191,7 @@ def down() -> bool:
 
 
 def _directories() -> Iterator[Path]:
-    """Where a cluster of ours may be: beside the slurm.conf in force if that is ours, or in a home."""
+    """Directories that may hold a cluster of ours: SLURM_CONF's if we wrote it, then one a private place."""
     named = os.environ.get("SLURM_CONF")
     if named and not os.environ.get("HPCLAB_STATE_DIR") and written_by_us(Path(named)):
         yield Path(named).parent
@@ -209,10 +209,11 @@ def written_by_us(conf: Path) -> bool:
 
 
 def _name() -> str:
-    """Per machine, because a home directory may be shared by many."""
+    """The name of the cluster's directory: one per machine, as many may share a home directory."""
     return "slurm-" + "".join(c for c in socket.gethostname().split(".")[0] if c.isalnum() or c in "_-")[:16]
 
 
 def _living(recorded: list[int] | None) -> Process | None:
+    """The process `recorded` in state.json by its id and start time; None where it has ended."""
     process = Process(*recorded) if recorded else None
     return process if process and process.alive else None

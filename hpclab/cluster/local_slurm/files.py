@@ -1,5 +1,5 @@
-"""slurm.conf and its neighbours, for every Slurm from 21.08 to 25: keys that all know, the rest by
-version."""
+"""Writes slurm.conf and the daemons' other files for every Slurm from 21.08 to 25: keys that all know, the
+rest by version."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ PARTITIONS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """What is asked for: `nodes` with `cores_per_node` and `gpus_per_node` pretend GPUs each."""
+    """A cluster's size: `nodes` nodes, each of `cores_per_node` cores and `gpus_per_node` pretend GPUs."""
 
     nodes: int = 4
     cores_per_node: int = 1
@@ -50,8 +50,8 @@ def write(
     """Write every file and directory the daemons want below `directory`.
 
     `ports`: one for slurmctld, then one a node; `version`: Slurm's (major, minor); `memory` of the machine
-    in MiB; every task carries `mark`. Daemons have a slurm.conf of their own, which binds them to loopback:
-    srun must not be bound, as tasks answer to the address it called from.
+    in MiB; `mark` is in every task's environment. Daemons have a slurm.conf of their own, which binds them
+    to loopback: srun must not be bound, as tasks answer to the address it called from.
     """
     for name in ("state", "log", "run", "gpus", "daemons", *(f"spool/{node}" for node in shape.names)):
         (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def write(
         with suppress(FileExistsError):
             (directory / "gpus" / f"gpu{index}").symlink_to("/dev/null")
     bound = loopback_of(_host(), Path("/etc/hosts"))
-    words = [*_families(), *(["NoInAddrAny", "NoCtldInAddrAny"] if bound else [])]
+    words = [*_communication_parameters(), *(["NoInAddrAny", "NoCtldInAddrAny"] if bound else [])]
     own = [f"{WRITTEN_BY}.", f"Include {directory}/slurm.conf"]
     gpus = f"NodeName=node[1-{shape.nodes}] Name=gpu Type=pretend File={directory}/gpus/gpu"
     gpus += f"[0-{shape.gpus_per_node - 1}]" if shape.gpus_per_node > 1 else "0"
@@ -105,7 +105,7 @@ def _slurm_conf(here: Path, shape: Shape, ports: tuple[int, ...], memory: int, a
         "PriorityType=priority/multifactor", "PriorityWeightJobSize=100", "PriorityWeightPartition=1000",
         "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
         "JobCompType=jobcomp/filetxt", f"JobCompLoc={here}/finished_jobs",
-        *(f"CommunicationParameters={word}" for word in _families()),
+        *(f"CommunicationParameters={word}" for word in _communication_parameters()),
         *(["GresTypes=gpu"] if gpus else []),
         *(
             f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={cores} Boards=1 "
@@ -117,7 +117,7 @@ def _slurm_conf(here: Path, shape: Shape, ports: tuple[int, ...], memory: int, a
 
 
 def loopback_of(host: str, hosts: Path) -> str:
-    """The loopback address that `hosts` gives this machine's name; empty where it gives none.
+    """The loopback address that the file `hosts` gives the name `host`; empty where it gives none.
 
     Slurm's daemons can only be bound to the address of the machine's own name. Where that is no loopback
     address they listen on every interface, and munge's private key turns strangers away.
@@ -130,13 +130,14 @@ def loopback_of(host: str, hosts: Path) -> str:
 
 def lost_its_network(conf: Path) -> bool:
     """Whether this slurm.conf was written while there was a network, and there is none now."""
-    return bool(_families()) and not any(word in conf.read_text() for word in _families())
+    needed = _communication_parameters()
+    return bool(needed) and not any(word in conf.read_text() for word in needed)
 
 
-def _families() -> list[str]:
-    """What Slurm needs to know its own 127.0.0.1 on a machine without any network: it asks for IPv4
-    addresses if the machine has one beside loopback's; asked for both families the C library leaves that
-    condition out."""
+def _communication_parameters() -> list[str]:
+    """Return ["EnableIPv6"] on a machine without any network, else nothing. Slurm looks addresses up with
+    AI_ADDRCONFIG, which finds no IPv4 address where only loopback has one; asked for both families the C
+    library leaves that condition out."""
     try:
         socket.getaddrinfo("127.0.0.1", None, socket.AF_INET, flags=socket.AI_ADDRCONFIG)
     except socket.gaierror:
@@ -145,7 +146,7 @@ def _families() -> list[str]:
 
 
 def _task_prolog(here: Path, gpus: int, mark: str) -> list[str]:
-    """A script whose "export" and "unset" slurmstepd reads, for the environment of the task to come."""
+    """The TaskProlog script: slurmstepd applies the "export" and "unset" that it prints to the task."""
     lines = [
         "#!/bin/sh",
         f'echo "export HPCLAB_SLURM_MARK={mark}"',

@@ -31,7 +31,8 @@ START_LIMIT = 60.0  # seconds until idle nodes; 1 is usual, forty starts at once
 
 
 class Supervisor:
-    """`running`: name -> Process of a daemon, or None once it has ended, and then `ended_with` says how."""
+    """The daemons of one cluster. `running` has the Process of each by name, or None once it has ended, and
+    then `ended_with` says how."""
 
     def __init__(self, directory: Path, shape: files.Shape) -> None:
         self.directory, self.shape = directory, shape
@@ -47,14 +48,14 @@ class Supervisor:
         self.save()
 
     def start(self) -> None:
-        """From nothing to idle nodes; RuntimeError with the daemon's own words where that fails."""
+        """Start all daemons and return when the nodes are idle; RuntimeError quotes the error of one."""
         for name in ("munge", "log"):
             (self.directory / name).mkdir(mode=0o700)
         key = self.directory / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
-        version = _numbers("Slurm's version", r"(\d+)\.(\d+)", self._ask("slurmctld", "-V"))
-        (memory,) = _numbers("Memory", r"RealMemory=(\d+)", self._ask("slurmd", "-C"))
+        version = _parse_numbers("Slurm's version", r"(\d+)\.(\d+)", self._ask("slurmctld", "-V"))
+        (memory,) = _parse_numbers("Memory", r"RealMemory=(\d+)", self._ask("slurmd", "-C"))
         self.launch("munged")
         self._wait_for((self.directory / "munge" / "socket").exists)
         for _ in range(5):
@@ -71,7 +72,8 @@ class Supervisor:
         raise RuntimeError("Five times in a row somebody else took the daemons' ports.")
 
     def serve(self, ready: Callable[[], object]) -> None:
-        """Wait for ended children, and to be told to heal; a signal ends it (SystemExit)."""
+        """Call `ready`, then reap children and heal at SIGUSR1 until a signal (SystemExit) or the removal of
+        our files ends it."""
         wake, wakened = socket.socketpair()
         for end in (wake, wakened):
             end.setblocking(False)
@@ -96,7 +98,7 @@ class Supervisor:
         self.healed += 1
 
     def launch(self, name: str) -> None:
-        """Start munged, slurmctld or the slurmd of a node, in the foreground, to die with this process."""
+        """Start munged, slurmctld or the slurmd of node `name` in the foreground; it dies with this one."""
         here, munge = self.directory, self.directory / "munge"
         words = {
             "munged": [
@@ -139,7 +141,8 @@ class Supervisor:
         return set(processes.descendants(os.getpid())) - {*self.running.values(), *helpers}
 
     def last_words(self, name: str) -> str:
-        """The last lines that tell of an error (a missing PMIx is none), or else the last lines."""
+        """The last three lines with an error in the logs of the daemon `name`, but for errors about PMIx,
+        which Slurm does without; where there are none, the last three lines."""
         logs = [self.directory / "log" / f"{name}.{suffix}" for suffix in ("log", "out")]
         texts = [log.read_text(errors="replace") for log in logs if log.exists()]
         lines = "\n".join(texts).splitlines()
@@ -184,7 +187,7 @@ class Supervisor:
         return False
 
     def _wait_for(self, ready: Callable[[], bool]) -> None:
-        """Until `ready`; OSError where a port was taken, RuntimeError where a daemon ended otherwise."""
+        """Return once `ready()` is true; OSError for a port that is taken, RuntimeError for another fault."""
         deadline = time.monotonic() + START_LIMIT
         while not ready():
             if self.reap():
@@ -199,18 +202,20 @@ class Supervisor:
             time.sleep(0.02)
 
     def _ask(self, *words: str, timeout: float = 10.0) -> str:
+        """Return the output of a program with the argv `words`, in the daemons' environment."""
         return slurm_commands.run([slurm_commands.find(words[0]), *words[1:]], self.environment, timeout)
 
 
-def _numbers(what: str, pattern: str, text: str) -> tuple[int, ...]:
-    """(22, 5) from ``"slurm-wlm 22.05.8"`` by two groups of the pattern; RuntimeError where there is none."""
+def _parse_numbers(what: str, pattern: str, text: str) -> tuple[int, ...]:
+    """Return the groups of the regular expression `pattern` in `text` as numbers: (22, 5) from
+    ``"slurm-wlm 22.05.8"``. RuntimeError where it is not found says so of `what`."""
     if match := re.search(pattern, text):
         return tuple(map(int, match.groups()))
     raise RuntimeError(f"{what} cannot be read from {text.strip()!r}.")
 
 
 def main(directory: str, *shape: str) -> int:
-    """Returns, in a process that only waits for this, once the nodes are idle (0) or cannot be (1)."""
+    """Fork a cluster's supervisor, and return in the parent once nodes are idle (0) or cannot be (1)."""
     os.umask(0o077)
     waiting, starting = os.pipe()
     if os.fork():  # the cluster belongs to nobody's shell or kernel

@@ -18,8 +18,8 @@ _CONF_IN = ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/usr/local/etc/s
 
 
 def connect(start: bool = True, export: bool = True) -> Slurm:
-    """The site's Slurm if there is one, never a second beside it; else our own, found or (with `start`)
-    started.
+    """Return a client of the site's Slurm if there is one, never a second beside it; else of our own, which
+    is found or (with `start`) started.
 
     `export` makes this process, and so a notebook's ``!sbatch``, use it: SLURM_CONF and PATH are set, and
     what an enclosing job handed down is removed; for our own Slurm all that a site's module sets
@@ -71,7 +71,8 @@ def site_version() -> str | None:
 
 
 def site_environment() -> dict[str, str]:
-    """The environment without an enclosing job's variables, and without a SLURM_CONF that is ours or gone."""
+    """This process's environment variables, without those of an enclosing job and without a SLURM_CONF that
+    names our own Slurm's file or none that exists."""
     environment = slurm_commands.without_job(os.environ)
     conf = environment.get("SLURM_CONF")
     if conf is not None and (not os.path.exists(conf) or local_slurm.written_by_us(Path(conf))):

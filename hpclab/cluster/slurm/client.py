@@ -19,7 +19,7 @@ from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
 _FRESH = 0.5  # seconds that one answer serves everybody who asks
 _UNKNOWN = "may or may not be in the queue: look before sending it again."
-_NOT_ONE_JOB = {"SBATCH_WAIT", "SBATCH_ARRAY_INX"}  # an sbatch that stays, or many jobs, would be no job's id
+_NOT_ONE_JOB = {"SBATCH_WAIT", "SBATCH_ARRAY_INX"}  # these make sbatch wait, or queue several jobs
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Slurm:
 
     def queue(self, job_ids: list[int] | None = None) -> list[Job]:
         """The jobs of this user that wait or run; with `job_ids` those jobs, also if they have just ended."""
-        wanted, begin = None if job_ids is None else _numbers(job_ids), time.monotonic()
+        wanted, begin = None if job_ids is None else _checked_ids(job_ids), time.monotonic()
         jobs = records.read_queue(self._squeue(records.SQUEUE_FORMAT))
         if wanted is None:
             return [job for job in jobs if not job.ended]
@@ -61,8 +61,8 @@ class Slurm:
         return self._poll(*records.SQUEUE, f"--user={os.getuid()}", f"--format={columns}", since=since)
 
     def load(self, *which: str) -> tuple[int, int]:
-        """On how many nodes jobs run and how many jobs wait, everybody's that Slurm shows; `which` narrows it
-        by squeue's own options, such as --partition=class."""
+        """Return the number of nodes on which jobs run and the number of jobs that wait, of all users whom
+        Slurm shows; `which` are squeue's own options that narrow it, such as --partition=class."""
         words = ["squeue", "--noheader", "--array", "--states=RUNNING,PENDING", *which]
         return records.read_load(self._poll(*words, f"--format={records.LOAD_FORMAT}"))
 
@@ -72,10 +72,10 @@ class Slurm:
         return records.read_nodes(self._poll(*words))
 
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
-        """The jobs of this user that have ended, oldest first; `history_source` says who told: a site's
-        accounting (sacct, the last day unless `job_ids` are given) or its controller's memory; our
-        slurmctld's log."""
-        wanted = None if job_ids is None else _numbers(job_ids)
+        """The jobs of this user that have ended, oldest first; `history_source` names the source: a site's
+        accounting (sacct, the last day unless `job_ids` are given), or what its controller remembers; our
+        slurmctld's completion log."""
+        wanted = None if job_ids is None else _checked_ids(job_ids)
         if self.kind == "local":
             log = self._local.directory / "finished_jobs"
             jobs = records.read_completion_log(log.read_text(errors="replace") if log.exists() else "")
@@ -84,8 +84,8 @@ class Slurm:
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
 
     def _of_a_site(self, wanted: set[int] | None) -> list[FinishedJob]:
-        """What accounting says, or the controller still remembers; it forgets a job some minutes after its
-        end (MinJobAge), so what it said once is kept here."""
+        """Return the ended jobs that accounting, or still the controller, knows; it forgets a job some
+        minutes after its end (MinJobAge), so every job seen once is kept in `_seen`."""
         told = [] if self._no_accounting else self._accounted(wanted)
         if self._no_accounting or not (wanted or set()) <= {job.id for job in told}:
             jobs = self._squeue(records.SQUEUE_FORMAT)  # before the codes: a job may end in between
@@ -98,6 +98,7 @@ class Slurm:
         return sorted(self._seen.values(), key=lambda job: (job.ended or 0.0, job.id))
 
     def _accounted(self, wanted: set[int] | None) -> list[FinishedJob]:
+        """The jobs of these ids, or of the last day, that sacct knows; none where it does not work."""
         which = f"--jobs={','.join(map(str, sorted(wanted)))}" if wanted else "--starttime=now-1day"
         words = ["sacct", "--allocations", "--noheader", "--parsable2", f"--user={os.getuid()}", which]
         try:
@@ -132,7 +133,7 @@ class Slurm:
         return number
 
     def refusal(self, *options: str) -> str:
-        """Why sbatch would not take a job with these options, in its own words; "" where it would."""
+        """Return sbatch's error message for a job with these options, without queueing it; "" for none."""
         words = ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *options]
         try:
             self._run(words, timeout=3 * self.timeout)
@@ -141,13 +142,13 @@ class Slurm:
         return ""
 
     def explain_refusal(self, said: str) -> str:
-        """What sbatch said, the limits that a job may have broken, and what to do."""
-        return submission.explained(said, self._partitions(submission.LIMITS_FORMAT), self.environment)
+        """Return sbatch's message `said` with the limits that the job may have broken, and what to do."""
+        return submission.explain_refusal(said, self._partitions(submission.LIMITS_FORMAT), self.environment)
 
     def cancel(self, *job_ids: int) -> None:
         """End jobs; those that have ended already are no error."""
         if job_ids:
-            self._run(["scancel", "--quiet", *map(str, sorted(_numbers(job_ids)))], attempts=3)
+            self._run(["scancel", "--quiet", *map(str, sorted(_checked_ids(job_ids)))], attempts=3)
             self._polls.clear()
 
     def wait(self, job_id: int, timeout: float = 60.0) -> Job:
@@ -166,23 +167,24 @@ class Slurm:
         raise SlurmError(f"Slurm knows no job {job_id} of yours{seen}.")
 
     def longest(self, partition: str | None = None) -> float | None:
-        """A partition's time limit in seconds, or the default one's; None for none."""
+        """The time limit of jobs in `partition`, or in the default one, in seconds; None for no limit."""
         return records.read_time_limits(self._partitions(records.TIME_LIMITS_FORMAT)).get(partition or "*")
 
     def _partitions(self, columns: str) -> str:
+        """What sinfo prints of every partition in the format `columns`; "" where it fails."""
         with suppress(SlurmError):
             return self._poll("sinfo", "--noheader", f"--format={columns}")
         return ""
 
     def trouble(self) -> str:
-        """Which daemons of our own Slurm do not run, a sentence each; of a site's nothing is known."""
+        """Return a sentence for each daemon of our own Slurm that does not run; "" for a site's Slurm."""
         daemons = self._local.daemons if self.kind == "local" else {}
         return "".join(f" Slurm's {name} {state}." for name, state in daemons.items() if state != "running")
 
     _local = property(lambda self: LocalSlurm(Path(self.environment["SLURM_CONF"]).parent))
 
     def _refuse_if_down(self) -> None:
-        """SlurmError at once where our own cannot answer; a command would wait half a minute."""
+        """Raise SlurmError where our own Slurm cannot answer; a command would wait for half a minute."""
         conf, daemons = Path(self.environment["SLURM_CONF"]), self._local.daemons
         if not conf.exists():
             raise SlurmError(
@@ -198,8 +200,8 @@ class Slurm:
             )
 
     def _poll(self, *words: str, since: float = 0.0) -> str:
-        """What a command prints, run once for all who ask within half a second, and one at a time; asked no
-        earlier than `since` (on the monotonic clock)."""
+        """Return the output of the command with the argv `words`. One command runs at a time; an output is
+        used again for half a second, unless its command began before `since` (on the monotonic clock)."""
         key = " ".join(words)
         with self._one_at_a_time:
             asked, answered, text = self._polls.get(key, (-1.0, -_FRESH, ""))
@@ -212,6 +214,7 @@ class Slurm:
     def _run(
         self, words: list[str], attempts: int = 1, timeout: float | None = None, text: str | None = None
     ) -> str:
+        """Return the output of the command with the argv `words` and `text` as its standard input."""
         if self.kind == "local":
             self._refuse_if_down()
         if words[0] == "sbatch":  # which hands all of it to the job
@@ -221,8 +224,8 @@ class Slurm:
         return commands.run(words, environment, timeout or self.timeout, attempts, text)
 
 
-def _numbers(job_ids: Iterable[int]) -> set[int]:
-    """Job ids; ValueError for what is none: cut down to a number it would name somebody else's job."""
+def _checked_ids(job_ids: Iterable[int]) -> set[int]:
+    """Return job ids as a set; ValueError for what is none: cut down to a number it may be another's job."""
     several = isinstance(job_ids, Iterable) and not isinstance(job_ids, str | bytes)
     ids = job_ids if several else [job_ids]
     return {checks.integer("A job id", job_id, 1, 2**32 - 1) for job_id in ids}

@@ -48,7 +48,7 @@ ENDED = frozenset({
 class Job:
     """One job, or one task of an array (`array_task`, else None), in the queue or just out of it.
 
-    `state` is Slurm's long word (PENDING, RUNNING, COMPLETED ...); `reason` why it waits, explained by
+    `state` is Slurm's full name (PENDING, RUNNING, COMPLETED ...); `reason` why it waits, explained by
     `Slurm.explain`; `nodes` how many it has or asks for; `limit` its time limit.
     """
 
@@ -75,8 +75,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Node:
-    """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
-    is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
+    """A node: `state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes;
+    `reason` is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
 
     name: str
     state: str
@@ -119,18 +119,19 @@ def _in_a_line(job: Job | FinishedJob, more: str) -> str:
 
 
 def read_queue(text: str) -> list[Job]:
-    jobs = [_made(Job, said) for said in _rows(text, _SQUEUE)]
+    """Return the jobs in what squeue prints in SQUEUE_FORMAT."""
+    jobs = [_record(Job, said) for said in _rows(text, _SQUEUE)]
     # The start of one that waits is only a forecast.
     return [replace(job, started=None) if job.state == "PENDING" else job for job in jobs]
 
 
 def read_nodes(text: str) -> list[Node]:
-    """One Node a name, though sinfo prints it once for each partition it is in."""
-    return [*{said["name"]: _made(Node, said) for said in _rows(text, _SINFO)}.values()]
+    """Return the nodes in what sinfo prints in SINFO_FORMAT, where each has a line for every partition."""
+    return [*{said["name"]: _record(Node, said) for said in _rows(text, _SINFO)}.values()]
 
 
 def node_names(node_list: str) -> list[str]:
-    """``node[1-2,7]`` as node1, node2, node7; at most a thousand."""
+    """Return the names in a Slurm node list, at most a thousand: node1, node2, node7 for ``node[1-2,7]``."""
     names: list[str] = []
     for prefix, numbers in re.findall(r"([^,\[\]]+)(?:\[([^\]]*)\])?", node_list):
         for part in numbers.split(","):
@@ -144,21 +145,22 @@ def node_names(node_list: str) -> list[str]:
 
 
 def read_load(text: str) -> tuple[int, int]:
-    """On how many nodes jobs run and how many jobs wait, from LOAD_FORMAT."""
+    """Return how many nodes run jobs and how many jobs wait, from what squeue prints in LOAD_FORMAT."""
     rows = [*_rows(text, ("state", "nodes"))]
     busy = {name for row in rows if row["state"] == "RUNNING" for name in node_names(row["nodes"])}
     return len(busy), sum(row["state"] == "PENDING" for row in rows)
 
 
 def read_time_limits(text: str) -> dict[str, float]:
-    """Seconds by partition; the default one is there as ``*`` too, one without a limit is not."""
+    """Return the time limits by partition in seconds, from what sinfo prints in TIME_LIMITS_FORMAT. The
+    default partition is there as ``*``, too; one without a limit is left out."""
     limits = {said["name"]: _limit(said["limit"]) for said in _rows(text, ("name", "limit"))}
     limits |= {"*" if name.endswith("*") else name: limit for name, limit in limits.items()}
     return {name.rstrip("*") or name: limit for name, limit in limits.items() if limit is not None}
 
 
 def read_completion_log(text: str) -> list[FinishedJob]:
-    """From jobcomp/filetxt: ``JobId=2 UserId=ada(1000) ... Name=my job JobState=COMPLETED ...``."""
+    """The jobs in a jobcomp/filetxt log: ``JobId=2 UserId=ada(1000) ... Name=my job JobState=COMPLETED``."""
     jobs = []
     for line in text.splitlines():
         # A value may hold spaces (a job's name), so it ends where the next known "key=" begins.
@@ -167,12 +169,12 @@ def read_completion_log(text: str) -> list[FinishedJob]:
         said["limit"] += " min"
         refused = said["state"] == "FAILED" and said["nodes"] == "0"  # it never was a job
         if said["id"].isdigit() and said["state"] and not refused:
-            jobs.append(_made(FinishedJob, said))
+            jobs.append(_record(FinishedJob, said))
     return jobs
 
 
 def read_accounting(text: str) -> list[FinishedJob]:
-    """From ``sacct --parsable2``; a job that still runs is left out."""
+    """Return the ended jobs in what ``sacct --parsable2`` prints in SACCT_FORMAT."""
     rows = list(_rows(text, _SACCT))
     for said in rows:
         said["id"], _, said["array_task"] = said["id"].partition("_")
@@ -181,14 +183,14 @@ def read_accounting(text: str) -> list[FinishedJob]:
 
 
 def read_remembered(text: str, codes: str) -> list[FinishedJob]:
-    """From what squeue prints of jobs (SQUEUE_FORMAT), and of exit codes, which it only knows by that name
-    (EXIT_CODE_FORMAT): wait statuses, or as sacct writes them."""
+    """Return the ended jobs in what squeue prints in SQUEUE_FORMAT (`text`). It prints exit codes only in
+    EXIT_CODE_FORMAT (`codes`): as wait statuses, or as sacct writes them."""
     pairs = dict(line.split() for line in codes.splitlines() if len(line.split()) == 2)
     return _ended(said | {"exit_code": pairs.get(said["id"], "0")} for said in _rows(text, _SQUEUE))
 
 
 def _ended(rows: Iterable[dict[str, str]]) -> list[FinishedJob]:
-    return [_made(FinishedJob, said) for said in rows if said["id"].isdigit() and said["state"] in ENDED]
+    return [_record(FinishedJob, said) for said in rows if said["id"].isdigit() and said["state"] in ENDED]
 
 
 def _rows(text: str, fields: Iterable[str]) -> Iterator[dict[str, str]]:
@@ -199,8 +201,8 @@ def _rows(text: str, fields: Iterable[str]) -> Iterator[dict[str, str]]:
             yield dict(zip(names, row, strict=True))
 
 
-def _made(kind: Callable[..., T], said: Mapping[str, str]) -> T:
-    """A Job, Node or FinishedJob from what was said of it."""
+def _record(kind: Callable[..., T], said: Mapping[str, str]) -> T:
+    """Make a Job, Node or FinishedJob (`kind`) of its fields' texts `said`."""
     names = said.keys() & kind.__annotations__
     values: dict[str, Any] = {name: _READ.get(name, str)(said[name]) for name in names}
     if values.get("array_task") is None:  # a job of its own says its own number here
@@ -221,12 +223,12 @@ def _limit(text: str) -> float | None:
 
 
 def _gpus(gres: str) -> int:
-    """3 from ``gpu:a100:2(S:0-1),gpu:1``; 0 from ``(null)``."""
+    """The number of GPUs in a Gres: 3 in ``gpu:a100:2(S:0-1),gpu:1``; 0 in ``(null)``."""
     return sum(map(int, re.findall(r"(?:^|,)gpu(?::[^:,]+)?:(\d+)(?=,|$)", re.sub(r"\([^)]*\)", "", gres))))
 
 
 def _exit_code(text: str) -> int:
-    """From ``CODE:SIGNAL``, or from a wait status."""
+    """The exit code, or 128 + the signal, in ``CODE:SIGNAL`` or in a wait status."""
     code, _, signal = text.partition(":")
     if text.isdigit():
         code, signal = str(int(text) >> 8), str(int(text) & 127)

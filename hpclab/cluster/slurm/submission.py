@@ -47,7 +47,7 @@ class SubmitError(SlurmError):
 
 
 def check_options(options: Sequence[str]) -> None:
-    """ValueError for an option that could become more than one option, directive or word."""
+    """Raise ValueError for an option that could become more than one option, directive or word."""
     for option, following in zip_longest(options, options[1:], fillvalue=""):
         if not isinstance(option, str) or len(option) > 4096 or re.search(r"[\x00-\x1f\x7f]", option):
             raise ValueError(
@@ -62,7 +62,8 @@ def check_options(options: Sequence[str]) -> None:
 
 
 def script_text(script: object) -> str | None:
-    """The script's text, or None where a file was named; SubmitError where it is not what sbatch takes."""
+    """Check a batch script and return its text, or None if `script` is a path. SubmitError where sbatch would
+    not take it; a warning of directives that sbatch would ignore."""
     if not isinstance(script, str | os.PathLike) or "\0" in str(script):
         raise ValueError(
             f"A batch script is a path, or text that begins with #!, without NUL, not {checks.shown(script)}."
@@ -89,8 +90,8 @@ def script_text(script: object) -> str | None:
 
 
 def script_fault(script: bytes) -> str:
-    """What keeps this from being a batch script, and the way out, which sbatch does not say; "" where
-    nothing does."""
+    """Return why sbatch would refuse this content as a batch script, and how to mend it, in a sentence; ""
+    where it would not."""
     first = script.split(b"\n", 1)[0]
     seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
     if script.lstrip().startswith(b"#!"):
@@ -113,21 +114,21 @@ def script_fault(script: bytes) -> str:
 
 
 def late_directives(script: bytes) -> list[str]:
-    """The #SBATCH lines after the first command, which sbatch passes over without a word."""
+    """The #SBATCH lines after the first command, which sbatch ignores without a warning."""
     lines = script.decode(errors="replace").splitlines()
     head = next((n for n, line in enumerate(lines) if line.strip() and line[0] != "#"), len(lines))
     return [line for line in lines[head:] if re.match(r"#SBATCH\s", line)]
 
 
 def job_id(said: str) -> int | None:
-    """The number of the job among what sbatch printed, and a site's wrapper around it; None without one."""
+    """The job's number in `said`, the output of sbatch and of a site's wrapper; None where there is none."""
     numbers = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", said, re.MULTILINE)
     return int(numbers[-1]) if numbers else None
 
 
-def explained(refusal: str, limits: str, environment: Mapping[str, str]) -> str:
-    """Slurm's own sentence; where a limit was broken what the partitions allow (`limits`: sinfo's answer to
-    LIMITS_FORMAT); what to do; and which variables of `environment` speak before the script."""
+def explain_refusal(refusal: str, limits: str, environment: Mapping[str, str]) -> str:
+    """Return sbatch's error `refusal`; where a limit was broken what the partitions allow (`limits`: sinfo's
+    output in LIMITS_FORMAT); what to do; and which variables of `environment` override the script."""
     told, allowed = [refusal], []
     for line in limits.splitlines():
         name, time, nodes, cores, memory, gres = ([*map(str.strip, line.split("|"))] + [""] * 6)[:6]
@@ -188,7 +189,7 @@ _REASONS = {
 
 
 def explain(reason: str) -> str:
-    """``"Resources: it is the next to start, ..."``; an unknown reason is handed on with where to look."""
+    """Return what Slurm's `reason` means: ``"Resources: it is the next to start, ..."``, or where to look."""
     word = re.sub(r"^\((.*)\)$", r"\1", reason.strip()).replace(" ", "_")
     if not word:
         return "It does not wait, or Slurm has not looked at it yet."
