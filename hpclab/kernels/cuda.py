@@ -18,7 +18,8 @@ _SETTING = "NUMBA_ENABLE_CUDASIM"
 
 
 def _load() -> tuple[ModuleType, str]:
-    """`numba.cuda`, real or simulated, and what kernels run on in a few words."""
+    """Import `numba.cuda`, real or simulated; return it and the name of what kernels run on. ImportError if
+    it is too late for the simulator."""
     facts = gpu_preflight.gather()
     asked = os.environ.get(_SETTING, "")
     wanted = asked != "0" if asked else not gpu_preflight.usable(facts)
@@ -51,10 +52,10 @@ simulated: bool = _simulates(cuda)
 
 
 def seconds(work: Callable[[], object], *, repeats: int = 20, calls: int = 5, warmup: int = 3) -> list[float]:
-    """Seconds that one call of `work()` keeps the GPU busy, once for each repeat, between two CUDA events.
+    """Seconds that a call of `work()` takes on the GPU, by CUDA events: one mean for each of `repeats`.
 
-    Each repeat queues `calls` of them, so that launches overlap with kernels that run. `work` must copy
-    nothing between the host and the GPU. RuntimeError in the simulator.
+    Each repeat queues `calls` calls, so that launches overlap with kernels that run; `warmup` calls come
+    before, untimed. `work` must copy nothing between the host and the GPU. RuntimeError in the simulator.
     """
     if simulated:
         raise RuntimeError(

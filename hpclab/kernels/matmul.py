@@ -119,6 +119,7 @@ def register_blocked(a, b, product):
 
 
 def make(shape, rng, dtype):
+    """Random matrices of `dtype`, and room for their product, NaN until it is computed."""
     rows, inner, columns = shape
     a = rng.random((rows, inner), dtype=numpy.float32).astype(dtype)
     b = rng.random((inner, columns), dtype=numpy.float32).astype(dtype)

@@ -82,6 +82,7 @@ def shuffled(x, total):
 
 
 def make(shape, rng):
+    """Random items, and their sum, which kernels add to."""
     return rng.random(shape, dtype=numpy.float32), numpy.zeros(1, dtype=numpy.float32)
 
 

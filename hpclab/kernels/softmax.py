@@ -121,6 +121,7 @@ def online(x, result):
 
 
 def make(shape, rng):
+    """Random rows, and room for the result, NaN until it is computed."""
     return rng.standard_normal(shape, dtype=numpy.float32), numpy.full(shape, numpy.nan, dtype=numpy.float32)
 
 

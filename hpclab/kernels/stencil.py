@@ -80,6 +80,7 @@ def register_column(u, mean):
 
 
 def make(shape, rng):
+    """A random grid, and room for the result, NaN inside until it is computed."""
     u = rng.random(shape, dtype=numpy.float32)
     mean = u.copy()  # the outermost items have not four neighbours: they stay
     mean[1:-1, 1:-1] = numpy.nan

@@ -22,7 +22,8 @@ class Problem:
     `extents` names the numbers of a shape. ``make(shape, rng)`` gives the arrays of a launch, the output last
     and not yet computed; ``reference(*inputs)`` the right output, in NumPy. ``bytes(shape)`` is the least
     traffic to the GPU's memory, ``flops(shape)`` the operations. ``tolerance(shape)`` is the largest relative
-    error that the order of float32 operations can explain. Where `summed`, kernels add to the output.
+    error that the order of float32 operations can explain. ``shape_of(*arrays)`` is the shape that they were
+    made with. Where `summed`, kernels add to the output.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Variant:
     shared: int = 0
 
     def grid_block(self, shape: Shape) -> tuple[Shape, Shape]:
-        """Grid and block for inputs of `shape`; ValueError where the shape or its grid cannot be."""
+        """Grid and block for inputs of `shape`; ValueError if it is not the problem's, or too large."""
         name, extents = self.problem.name, self.problem.extents
         if not isinstance(shape, tuple | list) or len(shape) != len(extents):
             raise ValueError(f"The shape of {name} is ({', '.join(extents)}), not {shape!r:.60}.")
@@ -80,15 +81,15 @@ def zero(result):
 
 
 def blocks(items: int, each: int, most: int = MOST_ITEMS) -> int:
-    """How many blocks of `each` cover `items`: at most `most`, and 1 for no items, for a grid has a block."""
+    """Number of blocks, each for `each` items, that cover `items`: from 1 (no grid is empty) to `most`."""
     return max(1, min(most, -(-items // each)))
 
 
 def line(items: int, threads: int, each: int = 1, most: int = MOST_ITEMS) -> tuple[Shape, Shape]:
-    """Grid and block along x: at most `most` blocks of `threads`, of which one takes `each` of the items."""
+    """1D grid and block for `items`: at most `most` blocks of `threads` threads, `each` items a thread."""
     return (blocks(items, threads * each, most),), (threads,)
 
 
 def tiles(shape: Shape, high: int, wide: int) -> tuple[Shape, Shape]:
-    """Grid and block for the rows and columns of `shape`: an item a thread, columns along x."""
+    """2D grid and block (x, y) for a matrix: an item a thread, blocks of `high` rows and `wide` columns."""
     return (blocks(shape[1], wide), blocks(shape[0], high)), (wide, high)

@@ -60,6 +60,7 @@ def padded(source, result):
 
 
 def make(shape, rng):
+    """A random matrix, and room for the result, NaN until it is computed."""
     rows, columns = shape
     return rng.random(shape, dtype=numpy.float32), numpy.full((columns, rows), numpy.nan, dtype=numpy.float32)
 

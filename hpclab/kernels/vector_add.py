@@ -51,6 +51,7 @@ def grid_stride(a, b, total):
 
 
 def make(shape, rng):
+    """Two random vectors, and room for their sum, NaN until it is computed."""
     a, b = rng.random((2, *shape), dtype=numpy.float32)
     return a, b, numpy.full(shape, numpy.nan, dtype=numpy.float32)
 

@@ -1,7 +1,7 @@
 """The warp's own instructions for Numba's CUDA simulator, which has none: shuffles, votes, syncwarp.
 
 Each lane of the simulator is a Python thread; all lanes named in the mask meet at a barrier. Where not all
-arrive, which usually hangs on a GPU, it ends with a sentence after `PATIENCE` seconds.
+arrive, which usually hangs on a GPU, it is a RuntimeError after `PATIENCE` seconds.
 """
 
 import threading
@@ -12,7 +12,7 @@ from hpclab.models.gpu_memory import WARP
 
 PATIENCE = 20.0  # seconds; a lane of the simulator takes milliseconds to its next meeting
 
-# Whom a lane hears, itself where the answer is outside the warp; for numbers and for vectors of them.
+# The lane that a lane reads from, by its number and the last argument; outside the warp it keeps its value.
 SHUFFLES: dict[str, Callable[[Any, Any], Any]] = {
     "shfl_sync": lambda lane, source: source % WARP,
     "shfl_up_sync": lambda lane, delta: lane - delta,
@@ -25,7 +25,7 @@ _making = threading.Lock()
 
 
 def _exchange(mask: int, value: Any) -> tuple[int, dict[int, Any]]:
-    """This thread's lane, and what each lane of `mask` brought, once all have come."""
+    """Wait for all lanes of `mask`, each with a `value`; return this thread's lane and the values by lane."""
     me: Any = threading.current_thread()
     warp, lane = divmod(me.thread_id, WARP)
     block = me._manager._block_dim
@@ -50,7 +50,9 @@ def _exchange(mask: int, value: Any) -> tuple[int, dict[int, Any]]:
 
 
 def _shuffle(whom: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def shuffled(module: object, mask: int, value: Any, by: int) -> Any:
+    """Return a shuffle, in which a lane receives the value of lane ``whom(lane, by)``."""
+
+    def shuffle(module: object, mask: int, value: Any, by: int) -> Any:
         lane, board = _exchange(mask, value)
         source = whom(lane, int(by))
         if not 0 <= source < WARP:
@@ -59,10 +61,11 @@ def _shuffle(whom: Callable[[Any, Any], Any]) -> Callable[..., Any]:
             raise ValueError(f"Lane {lane} asks lane {source}, which takes no part: undefined on a GPU.")
         return board[source]
 
-    return shuffled
+    return shuffle
 
 
 def _vote(count: Callable[[dict[int, Any]], int]) -> Callable[..., int]:
+    """Return a vote, whose result is ``count`` of the lanes' predicates by lane."""
     return lambda module, mask, predicate: count(_exchange(mask, bool(predicate))[1])
 
 
@@ -71,7 +74,7 @@ def _syncwarp(module: object, mask: int = 0xFFFFFFFF) -> None:
 
 
 def add_instructions(module: type) -> None:
-    """Give the simulator's module class each instruction that it has not."""
+    """Add those warp instructions to the simulator's class `module` that it lacks."""
     instructions = {name: _shuffle(whom) for name, whom in SHUFFLES.items()} | {
         "ballot_sync": _vote(lambda board: sum(1 << lane for lane, said in board.items() if said)),
         "all_sync": _vote(lambda board: int(all(board.values()))),

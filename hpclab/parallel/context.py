@@ -57,14 +57,14 @@ class RingAttention(torch.autograd.Function):
 
 
 def scored(query: Tensor, key: Tensor, masked: bool) -> Tensor:
-    """How well each key fits each query; `masked`: of the same tokens, so that later keys do not count."""
+    """Scaled scores of each query with each key; if `masked`, for the same tokens, -inf for later keys."""
     scores = query @ key.mT * query.shape[-1] ** -0.5
     later = torch.ones_like(scores, dtype=torch.bool).triu(1)
     return scores.masked_fill(later, -torch.inf) if masked else scores
 
 
 def round_ring(here: Tensor, group: Any) -> Iterator[tuple[int, Tensor]]:
-    """Each rank's tensor and whose it is, beginning here; the next one travels while one is used."""
+    """Yield (rank, its tensor) of all ranks, backwards from this one's `here`; the next travels meanwhile."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     for step in range(ranks - 1):
         arrival = pass_on(here, group)
@@ -74,7 +74,7 @@ def round_ring(here: Tensor, group: Any) -> Iterator[tuple[int, Tensor]]:
 
 
 def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
-    """Begin to send this to the next rank; what is returned waits for that of the rank before."""
+    """Begin to send `here` to the next rank; return a function that waits for the previous rank's tensor."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     if ranks == 1:
         return lambda: here
@@ -93,7 +93,7 @@ def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
 
 
 def split(model: GPT, group: Any = None) -> GPT:
-    """`model` with attention over all ranks' tokens; every weight is whole on every rank."""
+    """Give `model` attention over all ranks' tokens, and return it; every weight is whole on every rank."""
     for module in model.modules():
         if isinstance(module, Attention):
             module.attend = partial(RingAttention.apply, group)  # type: ignore[method-assign]

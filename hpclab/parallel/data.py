@@ -28,7 +28,7 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 
 
 def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
-    """Their gradients after backward; RuntimeError where one has none, for which other ranks would wait."""
+    """Gradients of `parameters` after backward; RuntimeError if one has none: others would wait for it."""
     found = [one.grad for one in parameters if one.grad is not None]
     if len(found) < len(parameters):
         raise RuntimeError("A parameter got no gradient: freeze (requires_grad_) what the loss does not use.")
@@ -36,7 +36,7 @@ def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
 
 
 def share_of_loss(model: nn.Module, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
-    """What its own sequences add to the loss of the whole batch, on each rank."""
+    """What this rank's sequences of a whole batch add to its loss: the sum over the ranks is the loss."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     return gpt.loss(model(inputs.chunk(ranks)[rank]), targets.chunk(ranks)[rank]) / ranks
 
@@ -90,7 +90,7 @@ def in_buckets(parameters: list[nn.Parameter], size: int) -> list[list[nn.Parame
 
 
 def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> None:
-    """Have every backward call it as soon as all of `parameters` have their gradients."""
+    """Make every backward pass run `call()` as soon as all of `parameters` have their gradients."""
     missing = set(parameters)
 
     def count(parameter: Tensor) -> None:

@@ -70,7 +70,7 @@ class MpiTransport:
         self._all_done = MPI.Request.Testall
 
     def exchange(self, sends: Parcels, receives: Parcels) -> None:
-        """Polls, and lets go of the core between two looks: there may be more ranks than cores."""
+        """As TorchTransport's; it polls, and yields the core between: there may be more ranks than cores."""
         self.sent += sum(part.nbytes for part in sends.values())
         pending = [self.communicator.Irecv(part, peer) for peer, part in receives.items()]
         pending += [self.communicator.Isend(part, peer) for peer, part in sends.items()]
@@ -138,7 +138,7 @@ class Execution:
             self._do(step, buffer)
 
     def _do(self, step: Step, buffer: Any) -> None:
-        """All that is sent or copied is read before anything that arrives is written."""
+        """Execute `step`: all that is sent or copied is read before anything that arrives is written."""
         schedule, rank, sends, receives = self.schedule, self.transport.rank, Parcels(), Parcels()
         for peer, pieces in step.sends.items():
             sends[peer] = buffer[pieces[0][0]]
@@ -171,13 +171,13 @@ class Execution:
 
 
 def _room(buffer: Any, pieces: Pieces) -> Any:
-    """Memory like `buffer`'s for a message of these pieces."""
+    """An uninitialised tensor or array, as `buffer` is one, that holds all `pieces`."""
     size = sum(where.stop - where.start for where, _ in pieces)
     return buffer.new_empty(size) if hasattr(buffer, "new_empty") else numpy.empty(size, buffer.dtype)
 
 
 def _parts(parcel: Any, pieces: Pieces) -> Iterator[tuple[slice, bool, Any]]:
-    """Each piece with the part of the message that is its content."""
+    """Yield each piece (its slice, whether it is added) with its part of the message `parcel`."""
     end = 0
     for where, reduce in pieces:
         begin, end = end, end + where.stop - where.start

@@ -22,7 +22,8 @@ from hpclab.workloads.gpt import GPT, MLP
 
 
 class Experts(nn.Module):
-    """In place of an MLP, on one process; `tokens_per_expert`: how many chose each in the last forward."""
+    """`count` MLPs of widths `hidden` and `inside` in place of one, on one process; a token goes through
+    `top` of them. `tokens_per_expert` counts those of each in the last forward pass."""
 
     def __init__(self, hidden: int, inside: int, count: int, top: int):
         super().__init__()
@@ -40,13 +41,13 @@ class Experts(nn.Module):
         return torch.zeros_like(tokens).index_add(0, order // self.top, weighted).view_as(x)
 
     def compute(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """`counts[0]` rows through the first expert, and so on; after the last one the first again."""
+        """Put `counts[0]` rows through the first expert, and so on; after the last expert the first again."""
         parts = zip(cycle(self.experts), rows.split(counts.tolist()), strict=False)
         return torch.cat([expert(part) for expert, part in parts])
 
 
 class SpreadExperts(Experts):
-    """Experts with count / ranks of them on this rank; ValueError where the ranks do not divide them."""
+    """This rank's part of the Experts `whole`: count / ranks of its MLPs; ValueError if that is not whole."""
 
     def __init__(self, whole: Any, group: Any):
         nn.Module.__init__(self)
@@ -57,7 +58,7 @@ class SpreadExperts(Experts):
         self.experts = whole.experts[dist.get_rank(group) * count // ranks :][: count // ranks]
 
     def compute(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """First how many are coming, then the tokens, and what became of them back the same way."""
+        """Exchange how many rows go to each expert, and the rows; compute, and send the results back."""
         coming = torch.empty_like(counts)
         dist.all_to_all_single(coming, counts, group=self.group)
         sent, received = (each.view(-1, len(self.experts)).sum(1).tolist() for each in (counts, coming))
@@ -69,14 +70,14 @@ class SpreadExperts(Experts):
 
 
 def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: Any) -> Tensor:
-    """`sent[r]` rows to rank r, the first ones to rank 0; `received[r]` rows of rank r in the same order."""
+    """Send `sent[r]` of `rows` to each rank r, in order; return `received[r]` rows from each, in order."""
     arrived = rows.new_empty(sum(received), rows.shape[1])
     dist.all_to_all_single(arrived, rows.contiguous(), received, sent, group=group)
     return arrived
 
 
 def with_experts(model: GPT, experts: int, top: int = 1) -> GPT:
-    """`model` with so many MLPs in place of each, initialised anew: the same weights on every rank."""
+    """Put Experts in place of each MLP of `model`; return it, initialised anew and the same on every rank."""
     for block in model.blocks:
         block.mlp = Experts(model.shape.hidden, model.shape.feed_forward, experts, top).to(model.token.weight)
     model.initialise(seed=0)
@@ -84,7 +85,7 @@ def with_experts(model: GPT, experts: int, top: int = 1) -> GPT:
 
 
 def spread(model: GPT, group: Any = None) -> GPT:
-    """This rank's experts of a model `with_experts`, and all the rest of it."""
+    """Leave of a model `with_experts` this rank's experts and all the rest, and return it."""
     for block in model.blocks:
         block.mlp = SpreadExperts(block.mlp, group)
     return model

@@ -20,14 +20,14 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
-from hpclab.parallel.memory_by_kind import TYPES, Live, here, micro_batches, recompute_blocks
+from hpclab.parallel.memory_by_kind import TYPES, Live, micro_batches, own_part, recompute_blocks
 from hpclab.parallel.sharded import by_fsdp
 from hpclab.parallel.tensor import split_by_pytorch
 from hpclab.workloads.gpt import GPT
 
 
 def rehearse(shape: Transformer, plan: Plan) -> Live:
-    """The course's GPT trained as rank 0 of `plan.gpus`: two micro-batches, or the one there is.
+    """Train the course's GPT as rank 0 of `plan.gpus`, two micro-batches or the only one; return the counts.
 
     `zero` 3 is FSDP2, 0 sums gradients after the last micro-batch; `tensor` is DTensor's. ValueError for what
     else a plan can say, and in a process that is a rank already.
@@ -54,18 +54,19 @@ def rehearse(shape: Transformer, plan: Plan) -> Live:
         if sharded:  # computed in 16 bits, gradients summed in float32
             policy = MixedPrecisionPolicy(param_dtype=TYPES[plan.precision], reduce_dtype=torch.float32)
             by_fsdp(model, mesh=mesh["data"], mp_policy=policy)
-        with fake, Live(model) as live, only_parts(live):
+        with fake, Live(model) as live, ignoring_whole_tensors(live):
             tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long)
             micro_batches(model, tokens, min(2, plan.micro_batches))
             for parameter in () if sharded or plan.data == 1 else model.parameters():
                 assert parameter.grad is not None
-                dist.all_reduce(here(parameter.grad), group=mesh["data"].get_group())
+                dist.all_reduce(own_part(parameter.grad), group=mesh["data"].get_group())
     return live
 
 
 @contextmanager
-def only_parts(live: Live) -> Iterator[None]:
-    """DTensor runs an operation on whole shapes to learn the result's; no rank has those tensors."""
+def ignoring_whole_tensors(live: Live) -> Iterator[None]:
+    """Pause `live` while DTensor runs an operation on whole tensors, which no rank has, to learn its result's
+    shape."""
     learn = ShardingPropagator._propagate_tensor_meta_non_cached
 
     def unseen(*args: Any) -> Any:
@@ -79,7 +80,7 @@ def only_parts(live: Live) -> Iterator[None]:
 
 
 def cut_vocabulary(model: GPT, mesh: DeviceMesh) -> None:
-    """Embedding and output layer by DTensor, as Megatron cuts them: each rank of `mesh` has some tokens'."""
+    """Cut embedding and output layer by DTensor, as Megatron does: each rank of `mesh` has some tokens'."""
     token = parallel.RowwiseParallel(input_layouts=Replicate())
     output = parallel.ColwiseParallel(output_layouts=Shard(-1), use_local_output=False)
     parallel.parallelize_module(model, mesh, {"token": token, "output": output})

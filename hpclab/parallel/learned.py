@@ -21,7 +21,7 @@ SAME = 1e-9
 
 
 def whole_loss(model: nn.Module, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
-    """That of the whole batch, on every rank."""
+    """The loss of the whole batch, on every rank; for `learned`."""
     return gpt.loss(model(inputs), targets)
 
 
@@ -39,7 +39,7 @@ def learned(
 
 
 def compared(runs: Sequence[Learned], alone: Learned) -> str:
-    """How far the ranks' weights are from those of one process, and what rank 0 sent; ValueError if far."""
+    """Text: how far the ranks' weights are from one process's, and what rank 0 sent; ValueError if far."""
     off, names = 0.0, set[str]()
     for weights, _ in runs:
         for name, weight in weights.items():

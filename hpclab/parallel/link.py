@@ -26,7 +26,7 @@ class Link:
         checks.number("latency", self.latency, 0, 60)
 
     def seconds(self, size: int, ranks: int) -> float:
-        """An all-reduce of `size` bytes: on a ring every rank sends 2 (p - 1) / p of them."""
+        """Seconds of an all-reduce of `size` bytes: on a ring every rank sends 2 (p - 1) / p of them."""
         return self.latency + 2 * (ranks - 1) / ranks * size / self.bandwidth
 
 
@@ -40,7 +40,7 @@ class Message(NamedTuple):
 
 
 class Wire:
-    """All-reduces over `link` (None: the machine's own), one after the other; `messages` have arrived."""
+    """All-reduces over `link` (None: the machine's own), one after the other; `messages` are those done."""
 
     def __init__(self, link: Link | None = None):
         self.link, self.ranks = link, dist.get_world_size()
@@ -57,6 +57,7 @@ class Wire:
         return self._courier.submit(self._deliver, tensor, label, works, ready)
 
     def _deliver(self, tensor: Tensor, label: str, works: list, ready: Tensor) -> Tensor:
+        """Return the sum when the link would have brought it; the last rank was there at `ready`."""
         if tensor.is_cuda:  # a stream of its own: the backward pass must not wait as well
             torch.cuda.set_stream(torch.cuda.Stream(tensor.device))
         for work in works:

@@ -10,7 +10,8 @@ ALPHA = 16
 
 
 class Adapter(nn.Module):
-    """x Wᵀ + (ALPHA / rank) x Aᵀ Bᵀ; only A (rank, in) and B (out, rank), which begins as 0, are trained."""
+    """A linear layer W with LoRA: x Wᵀ + (ALPHA / rank) x Aᵀ Bᵀ, of which only A (rank, in) and B (out,
+    rank), which begins as 0, are trained."""
 
     def __init__(self, linear: nn.Linear, rank: int):
         super().__init__()
@@ -24,7 +25,7 @@ class Adapter(nn.Module):
 
 
 def adapt(model: nn.Module, rank: int) -> None:
-    """Freeze the model, and put an adapter beside each query and value layer, as the paper does."""
+    """Freeze `model`, and give each query and value layer a LoRA Adapter of `rank`, as the paper does."""
     model.requires_grad_(False)
     for name, module in list(model.named_modules()):
         if name.endswith(("query", "value")):
@@ -33,7 +34,7 @@ def adapt(model: nn.Module, rank: int) -> None:
 
 @torch.no_grad()
 def merge(model: nn.Module) -> None:
-    """W becomes W + (ALPHA / rank) B A, and the adapters go."""
+    """Replace each Adapter by its linear layer, with W + (ALPHA / rank) B A for W."""
     for name, module in list(model.named_modules()):
         if isinstance(module, Adapter):
             module.linear.weight += module.scale * module.b @ module.a

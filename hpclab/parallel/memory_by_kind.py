@@ -40,9 +40,9 @@ GATHERS = {name for name, (collective, _) in WHOLE.items() if collective in ("al
 
 
 class Volume(TorchDispatchMode):
-    """While it is entered: the bytes that this rank has `sent`, and its `calls`, by collective, each of which
-    is a torch operator. An all-to-all sends what leaves the rank, any other collective what a ring sends. Not
-    counted: bytes of integers, and DDP, whose C++ calls no operator."""
+    """Counts, as a context, by collective the bytes that this rank has `sent` and its `calls`, each a torch
+    operator. An all-to-all sends what leaves the rank, any other collective what a ring sends. Not counted:
+    bytes of integers, and DDP, whose C++ calls no operator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,12 +56,12 @@ class Volume(TorchDispatchMode):
             self.calls[collective] += 1
             given = dict(zip((one.name for one in func._schema.arguments), args, strict=False))
             size = sum(one.nbytes for one in tree_leaves(given[whole]) if one.is_floating_point())
-            self.sent[collective] += round(size * leaving(collective, given))
+            self.sent[collective] += round(size * sent_per_byte(collective, given))
         return func(*args, **(kwargs or {}))
 
 
-def leaving(collective: str, given: dict[str, Any]) -> float:
-    """The bytes that leave this rank, for each byte of the vector."""
+def sent_per_byte(collective: str, given: dict[str, Any]) -> float:
+    """Bytes that this rank sends for each byte of the whole vector; `given`: the operator's arguments."""
     if "process_group" in given:
         group = dist.ProcessGroup.unbox(given["process_group"])
     else:
@@ -72,7 +72,7 @@ def leaving(collective: str, given: dict[str, Any]) -> float:
 
 
 class Live(Volume):
-    """While it is entered: what tensors there are, and the Memory of the moment when they were largest.
+    """Counts, as a context, the bytes of all tensors, too; `peak` is the Memory when they were largest.
 
     A storage is counted once, from the operation that makes it until it is freed. What FSDP gathers and
     scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation.
@@ -84,7 +84,7 @@ class Live(Volume):
         self.parameters, self.optimizer, self.total = stored(self.model), stored(adam_states(self.model)), 0
         self.sizes, self.whole = WeakIdKeyDictionary(), WeakIdKeyDictionary()  # storage -> [bytes]
         for parameter in self.model:
-            self.count(here(parameter).untyped_storage())
+            self.count(own_part(parameter).untyped_storage())
         self.peak, self.paused = Memory(0, 0, 0, 0, 0), False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -105,7 +105,7 @@ class Live(Volume):
         return result
 
     def count(self, storage: torch.UntypedStorage) -> list[int]:
-        """The bytes of a storage; they count in the total until it is freed."""
+        """Add a storage's bytes to the total until it is freed; return its [bytes], which can be changed."""
         if storage not in self.sizes:
             self.sizes[storage] = [storage.nbytes()]
             self.total += storage.nbytes()
@@ -113,9 +113,11 @@ class Live(Volume):
         return self.sizes[storage]
 
     def free(self, size: list[int]) -> None:
+        """Take a freed storage's [bytes] from the total."""
         self.total -= size[0]
 
     def now(self) -> Memory:
+        """The Memory of this moment."""
         gradients = stored(one.grad for one in self.model if one.grad is not None)
         whole = sum(size[0] for size in self.whole.values())
         rest = self.total - self.parameters - gradients - whole
@@ -137,7 +139,7 @@ def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
 
 
 def micro_batches(model: nn.Module, tokens: Tensor, count: int) -> None:
-    """Forward and backward, gradients added up; the loss is computed in float32, as is usual."""
+    """Run `count` forward and backward passes that add up gradients; the loss is in float32, as is usual."""
     for _ in range(count):
         loss(model(tokens).float(), tokens).backward()
 
@@ -159,12 +161,12 @@ def recompute_blocks(model: GPT) -> None:
         model.blocks[number] = checkpoint_wrapper(block)
 
 
-def here(tensor: Tensor) -> Tensor:
-    """This rank's part of it."""
+def own_part(tensor: Tensor) -> Tensor:
+    """This rank's part of a DTensor, and all of any other tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def stored(tensors: Iterable[Tensor]) -> int:
     """Bytes of the tensors' storages on this rank, each counted once."""
-    storages = [here(one).untyped_storage() for one in tensors]
+    storages = [own_part(one).untyped_storage() for one in tensors]
     return sum({one._cdata: one.nbytes() for one in storages}.values())

@@ -1,4 +1,4 @@
-"""`sweep.py` under mpiexec: on this machine, or as a batch job."""
+"""Starts `sweep.py` with mpiexec: on this machine, or as a batch job."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from hpclab.cluster.slurm import Slurm
 
 
 def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float) -> dict[str, Any]:
-    """What `ranks` ranks found, within `limit` seconds: {"version": text, "ranks": a list for each}.
+    """Sweep on `ranks` ranks within `limit` seconds; return {"version": text, "ranks": a list for each}.
 
     With `slurm` it is a batch job of as many tasks, in which mpiexec starts its ranks where Slurm says. An
-    interrupt ends all ranks, or the job. RuntimeError with what the ranks said when they failed, or with what
-    to install where there is no mpiexec.
+    interrupt ends all ranks, or the job. RuntimeError with the ranks' last output when they fail, or with
+    what to install where there is no mpiexec.
     """
     mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
     if mpiexec is None:
@@ -44,6 +44,7 @@ def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float)
 
 
 def _on_this_machine(command: list[str], out: Path, log: Path, limit: float) -> str:
+    """Run `command`, standard output to `out`, standard error to `log`; return how it ended, for an error."""
     # An enclosing job's variables would make mpiexec start its ranks there and not here.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     with open(out, "w") as stdout, open(log, "w") as stderr:
@@ -65,6 +66,7 @@ def _on_this_machine(command: list[str], out: Path, log: Path, limit: float) -> 
 
 
 def _as_a_job(command: list[str], ranks: int, out: Path, log: Path, slurm: Slurm, limit: float) -> str:
+    """Run `command` as a batch job, output as above; return how it ended, for an error."""
     exports = "".join(f"export {name}={value}\n" for name, value in threads.environment(1).items())
     script = f"#!/bin/bash\n{exports}exec {shlex.join(command)} >{shlex.quote(str(out))}\n"
     job = slurm.submit(

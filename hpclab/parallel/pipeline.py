@@ -45,8 +45,7 @@ class Stage(gpt.GPT):
 
 
 def cut(model: gpt.GPT, stages: int) -> list[Stage]:
-    """`model` as so many stages, as even as they can be; ValueError for more than it has blocks or if
-    tied."""
+    """Cut `model` into `stages` Stages, as even as can be; ValueError for more than blocks, or if tied."""
     checks.integer("stages", stages, 1, len(model.blocks))
     if model.shape.tied and stages > 1:
         raise ValueError("A pipeline needs an output layer of its own: make the Transformer with tied=False.")
@@ -75,7 +74,7 @@ def run(
     pipeline: Pipeline, stages: Sequence[Stage], tokens: Tensor, targets: Tensor, loss: Any = gpt.loss,
     group: Any = None,
 ) -> float:  # fmt: skip
-    """Forward and backward of a batch on this rank's `stages`; every rank gets the mean loss.
+    """Run forward and backward of a batch on this rank's `stages`; return the mean loss, on every rank.
 
     Only the first rank looks at `tokens` (batch, length), only the last at `targets`. Gradients are added up
     in the parameters. What a rank computes, sends and waits for, it records (`trace.record`).

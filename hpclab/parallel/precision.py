@@ -6,6 +6,6 @@ from torch import Tensor
 
 
 def lost(gradient: Tensor, scale: float = 1.0) -> float:
-    """Of the elements that are not 0 the share that FP16, after multiplication by `scale`, makes 0."""
+    """Share (0 to 1) of the elements other than 0 that are 0 in FP16 after multiplication by `scale`."""
     there = gradient[gradient != 0]
     return ((there * scale).half() == 0).double().mean().item()

@@ -42,7 +42,7 @@ def profiled(step: Callable[[], object]) -> list[Event]:
 
 
 def _kind(name: str, on_gpu: bool = False) -> str:
-    """What an event of the profiler is; "" for marks and for what only calls others."""
+    """An Event's kind, by the profiler's `name`; "" for annotations and for what only calls others."""
     if any(word in name for word in _MESSAGES):
         return "reduce"
     if "DataLoader" in name:

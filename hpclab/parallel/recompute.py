@@ -43,7 +43,7 @@ def forward(model: GPT, tokens: Tensor, call: Callable[[nn.Module, Tensor], Tens
 
 @contextmanager
 def kept(model: nn.Module) -> Iterator[dict[int, int]]:
-    """Bytes by address that a forward pass inside keeps for backward, without parameters; sum its values."""
+    """Collect, as a context, {address: bytes} that a forward pass keeps for backward, without parameters."""
     found: dict[int, int] = {}
     parameters = {one.untyped_storage().data_ptr() for one in model.parameters()}
 

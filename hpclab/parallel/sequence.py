@@ -21,7 +21,7 @@ from hpclab.workloads.gpt import GPT, loss
 
 
 def gathered(own: Tensor, group: Any) -> Tensor:
-    """All ranks' tokens, in their order."""
+    """All ranks' tokens (dimension 1), in their order."""
     parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
     dist.all_gather(parts, own.contiguous(), group=group)
     return torch.cat(parts, 1)
@@ -41,7 +41,7 @@ def split(model: GPT, group: Any = None) -> GPT:
 
 
 def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
-    """What its own tokens of (batch, length) add to the loss on each rank; ValueError if not cut evenly."""
+    """What this rank's tokens of (batch, length) add to the whole loss; ValueError if not cut evenly."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     if inputs.shape[1] % ranks:
         raise ValueError(f"{ranks} ranks cannot share {inputs.shape[1]} tokens evenly: choose a multiple.")
@@ -50,12 +50,12 @@ def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None
 
 
 def not_cut(model: GPT) -> list[nn.Parameter]:
-    """What every rank holds whole: embeddings, norms, biases after the sum."""
+    """The parameters that every rank holds whole: embeddings, norms, biases after the sum."""
     cut = [f"{name}." for name in tensor.COLUMNS] + [f"{name}.weight" for name in tensor.ROWS]
     return [one for name, one in model.named_parameters() if not any(f".{part}" in name for part in cut)]
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter], group: Any = None) -> None:
-    """After backward, for parameters that every rank holds: each has seen only this rank's tokens."""
+    """Sum over the ranks the gradients of `parameters` that all hold: each rank's are of its own tokens."""
     for parameter in parameters:
         dist.all_reduce(parameter.grad, group=group)

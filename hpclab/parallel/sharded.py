@@ -35,7 +35,7 @@ class Unit:
             parameter.data = part.view_as(parameter)
 
     def flat(self, tensors: list[Tensor]) -> Tensor:
-        """One after the other, with zeros at the end until it can be cut into equal shards."""
+        """Join `tensors` into one flat tensor, zeros at its end so that it can be cut into equal shards."""
         joined = torch.cat([one.flatten() for one in tensors])
         return functional.pad(joined, (0, -len(joined) % self.ranks))
 
@@ -88,7 +88,7 @@ class Zero:
                 unit.free()
 
     def held(self) -> str:
-        """MiB between backward and `step`: whole weights and gradients, this rank's part of both, states."""
+        """Text: MiB before `step` of weights, gradients, this rank's shards of both, optimizer states."""
         model = [one for unit in self.units for one in unit.parameters]
         shards = [unit.shard for unit in self.units]
         states = [one for state in self.optimizer.state.values() for one in state.values()]
@@ -98,7 +98,7 @@ class Zero:
         return "".join(f"{size / 2**20:8.1f}" for size in (*sizes, stored(states)))
 
     def step(self) -> None:
-        """Each rank updates its part of the weights; in stages 1 and 2 all gather."""
+        """Update this rank's part of the weights; in stages 1 and 2 gather the whole ones."""
         if "reduce_scatter" in self.stage.once:
             for unit in self.units:
                 unit.reduce_gradients()
@@ -110,7 +110,8 @@ class Zero:
 
 
 def by_fsdp(model: GPT, **options: Any) -> GPT:
-    """Shard each block, then the rest, by PyTorch's FSDP2, in place; make the optimizer after it."""
+    """Shard `model` in place, each block, then the rest, by FSDP2's fully_shard with these `options`; make
+    the optimizer afterwards."""
     for module in (*model.blocks, model):
         fully_shard(module, **options)
     return model

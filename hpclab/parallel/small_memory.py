@@ -17,8 +17,8 @@ ROOM = 256 * 2**20  # bytes
 
 @contextlib.contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """Inside, this process gets no more than `size` bytes beyond what it has; OSError where not on Linux. In
-    a pool's rank, which is thrown away afterwards, nothing else can be hurt by what fails."""
+    """Limit, as a context, this process to `size` bytes beyond what it has; OSError where not on Linux. In a
+    pool's rank, a process that ends afterwards, what fails can hurt nothing else."""
     held = getattr(psutil.Process().memory_info(), "data", None)
     if held is None:
         raise OSError("Only Linux says how much memory a process has taken: run this cell on Linux.")
@@ -31,8 +31,8 @@ def room_for(size: int) -> Iterator[None]:
 
 
 def step(how: Callable[..., float], shape: Transformer, batch: int = 16) -> str:
-    """What ``how(model, inputs, targets)``, forward and backward of `batch` sequences, comes to in ROOM: the
-    loss it returns, the gradient's size and the FLOP of matrix products; or torch's own error."""
+    """Run ``how(model, inputs, targets)``, forward and backward of `batch` sequences, in ROOM. Return as text
+    the loss it returns, the gradient's norm and the FLOP of matrix products, or torch's own error."""
     torch.manual_seed(0)
     model, tokens = GPT(shape), torch.randint(shape.vocabulary, (batch, shape.sequence + 1))
     with FlopCounterMode(display=False):

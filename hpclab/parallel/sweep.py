@@ -1,4 +1,4 @@
-"""The part of a measurement of messages that every rank runs: sizes, warm-up, repeats, one clock.
+"""Measures messages or a collective, on every rank: all sizes, warm-up, repeats, by the rank's own clock.
 
 ``mpiexec -n 4 python -m mpi4py -m hpclab.parallel.sweep '{"library": "mpi", ...}'`` is the same through MPI:
 rank 0 prints what all ranks found, as one line of JSON.
@@ -33,19 +33,19 @@ def elements_of(collective: str, size: int, ranks: int) -> int:
 
 
 def calls_of(collective: str, size: int) -> int:
-    """How many calls, one after the other, make one repeat: several small ones, for the clock's sake; of a
-    stream, which is many messages already, one."""
+    """Number of calls in a repeat: several of a small `size` in bytes, which the clock could not resolve; one
+    of a stream, which is many messages already."""
     return 1 if collective == "stream" else max(1, min(MOST_CALLS, CALL_BYTES // size))
 
 
 def window(elements: int) -> int:
-    """Messages of a stream: at most 64 MiB altogether, where OSU sends 64 of any size."""
+    """Number of messages in a stream: at most 64 MiB altogether, where OSU sends 64 of any size."""
     return max(1, min(WINDOW, 2**26 // (ITEM * elements)))
 
 
 class Torch:
-    """torch.distributed's default group: gloo in memory, NCCL on a GPU; each of `calls` takes input,
-    result."""
+    """The collectives of torch.distributed's default group by name, gloo in memory or NCCL on a GPU:
+    ``calls[name](input, result)``."""
 
     def __init__(self, library: str):
         import torch
@@ -98,11 +98,13 @@ class Mpi:
 
 
 def ping_pong(library: Any, whole: Any) -> None:
+    """Send `whole` from rank 0 to rank 1, and back."""
     for sender in (0, 1):
         (library.send if library.rank == sender else library.receive)(whole, 1 - library.rank)
 
 
 def stream(library: Any, whole: Any) -> None:
+    """Send `whole` `window` times at once from rank 0 to rank 1, which then answers with one element."""
     rank, begin = library.rank, library.begin_receive if library.rank else library.begin_send
     for message in [begin(whole, 1 - rank) for _ in range(window(len(whole)))]:
         library.wait(message)
@@ -110,8 +112,8 @@ def stream(library: Any, whole: Any) -> None:
 
 
 def operation(settings: dict[str, Any], library: Any, elements: int) -> tuple[Callable[[], Any], Any, Any]:
-    """What does it once, where its input lies, and where its result does: a schedule of ours over the
-    library's sends and receives, or the library's own."""
+    """Return a function that runs the collective of `settings` once, its input and its result: a schedule of
+    ours over the library's sends and receives, or the library's own."""
     collective, rank, ranks, empty = settings["collective"], library.rank, library.ranks, library.empty
     if settings["algorithm"]:
         schedule = schedules.collective(
@@ -128,8 +130,8 @@ def operation(settings: dict[str, Any], library: Any, elements: int) -> tuple[Ca
     return partial(library.calls[collective], given, result), given, result
 
 
-def wrong(collective: str, rank: int, ranks: int, result: Any) -> int:
-    """How many elements are not what they should be where the input of rank r is r + 1 in every element."""
+def wrong_elements(collective: str, rank: int, ranks: int, result: Any) -> int:
+    """Number of wrong elements in a collective's `result` if rank r's input is r + 1 in every element."""
     if collective in TWO_RANKS or (collective == "reduce" and rank):
         return 0
     total, blocks = ranks * (ranks + 1) / 2, numpy.arange(1.0, ranks + 1).repeat(len(result) // ranks)
@@ -139,8 +141,8 @@ def wrong(collective: str, rank: int, ranks: int, result: Any) -> int:
 
 
 def sweep(settings: dict[str, Any], library: Any = None) -> list[Observation]:
-    """On this rank: (bytes, repeat, seconds of one call, and of `timing.Sample` wall, cpu and waited of the
-    whole repeat) for each size and repeat.
+    """Measure on this rank; return (bytes, repeat, seconds of one call, and of `timing.Sample` wall, cpu and
+    waited of the whole repeat) for each size and repeat.
 
     A repeat begins with a barrier and is `calls_of` calls; calls that do not wait for each other (broadcasts,
     say) overlap, as they do in nccl-tests. The result of the first call is checked; RuntimeError if wrong.
@@ -153,7 +155,7 @@ def sweep(settings: dict[str, Any], library: Any = None) -> list[Observation]:
         given[:] = library.rank + 1
         call()
         library.finish()
-        if off := wrong(collective, library.rank, ranks, result):
+        if off := wrong_elements(collective, library.rank, ranks, result):
             raise RuntimeError(f"{off} elements of a {collective} of {elements} came out wrong.")
         calls = calls_of(collective, elements * ITEM)
         for repeat in range(-settings["warmup"], settings["repeats"]):
@@ -174,7 +176,7 @@ def sweep(settings: dict[str, Any], library: Any = None) -> list[Observation]:
 
 
 def main() -> None:
-    """Started by mpiexec, on every rank."""
+    """Sweep over MPI with the settings in argv, as mpiexec starts it on every rank; print on rank 0."""
     from mpi4py import MPI
 
     found = MPI.COMM_WORLD.gather(sweep(json.loads(sys.argv[1])))

@@ -43,7 +43,7 @@ class Conjugate(torch.autograd.Function):
 
 
 def same(x: Tensor, group: Any) -> Tensor:
-    """x, without a word to the others."""
+    """x, without communication."""
     return x
 
 
@@ -55,7 +55,8 @@ def summed(x: Tensor, group: Any) -> Tensor:
 
 
 class RowParallel(nn.Module):
-    """This rank's inputs of a linear layer. `leave` sums the outputs; the bias is added once, after it."""
+    """A linear layer on this rank's part of the inputs. ``leave(y)`` sums outputs over the ranks; the bias is
+    added once, after it."""
 
     def __init__(self, linear: Any, group: Any, leave: Callable):
         super().__init__()
@@ -72,8 +73,9 @@ def part(whole: Any, dim: int, group: Any) -> nn.Parameter:
 
 
 def split(model: GPT, group: Any = None, there: Callable = same, back: Callable = summed) -> GPT:
-    """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width, f
-    before each and g at its end; the rest is whole (Megatron cuts the vocabulary, too)."""
+    """Leave of `model` this rank's part, and return it: of each block some heads and some of the MLP's width,
+    f before each and g at its end, Conjugates of `there` and `back`; the rest is whole (Megatron cuts
+    the vocabulary, too)."""
 
     def f(module: nn.Module, inputs: tuple) -> tuple[Tensor]:
         return (Conjugate.apply(inputs[0], group, there, back),)
@@ -92,8 +94,7 @@ def split(model: GPT, group: Any = None, there: Callable = same, back: Callable 
 
 
 def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
-    """Tensor parallelism by PyTorch's DTensor over a `mesh` of one dimension: how to cut is said, sums
-    follow.
+    """Cut `model` by PyTorch's DTensor over a `mesh` of one dimension, which adds the sums, and return it.
     What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False."""
     once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
     for module in parts_to_cut(model, mesh.size()):
@@ -105,7 +106,7 @@ def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
 
 
 def parts_to_cut(model: GPT, ranks: int) -> list[Attention | MLP]:
-    """Of all blocks attention and MLP; ValueError where the ranks do not divide heads and width."""
+    """The attention and MLP modules of all blocks; ValueError where `ranks` divides no heads or width."""
     heads, width = model.shape.heads, model.shape.feed_forward
     if heads % ranks or width % ranks:
         raise ValueError(f"{ranks} ranks do not divide {heads} heads and an MLP of {width}: choose fewer.")

@@ -20,7 +20,7 @@ from hpclab.trace import Event, Mark, Trace, events_of
 from hpclab.workloads import gpt
 
 PARTS = ("input", "forward", "backward", "exposed", "optimizer")
-"""What a step is for its rank; `exposed` is the communication that is left when backward has ended."""
+"""The parts of a step of a rank; `exposed` is the communication that is left when backward has ended."""
 WARMUP = 2  # steps whose times are left out: memory is taken for the first time, connections are made
 
 
@@ -80,8 +80,8 @@ class Trained:
 
 
 @contextmanager
-def part(label: str, kind: str = "compute") -> Iterator[None]:
-    """Mark what is done inside as one of PARTS."""
+def timed_part(label: str, kind: str = "compute") -> Iterator[None]:
+    """Record the time of what is done inside as the part `label`, one of PARTS."""
     with trace.record(kind, label=label):
         yield
         if dist.get_backend() == "nccl":  # or the clock stops before the kernels do
@@ -96,12 +96,12 @@ def torch_step(job: Training) -> Callable[[Tensor], tuple[float, list[Message]]]
     buckets = Buckets(model, job.bucket, link=job.link, overlap=job.overlap)
 
     def step(samples: Tensor) -> tuple[float, list[Message]]:
-        with part("forward"):
+        with timed_part("forward"):
             loss = gpt.loss(model(samples[:, :-1]), samples[:, 1:])
-        with part("backward"):
+        with timed_part("backward"):
             loss.backward()
         buckets.finish()  # marked as "exposed"
-        with part("optimizer"):
+        with timed_part("optimizer"):
             optimizer.step()
             optimizer.zero_grad()
         return loss.item(), buckets.messages
@@ -121,7 +121,7 @@ def train(job: Training, files: Any, path: str, stepper: Any = torch_step) -> Tr
 
     def step(number: int) -> TrainedStep:
         with trace.listen() as marks:
-            with part("input", "input"):
+            with timed_part("input", "input"):
                 begins = gpt.sample_starts(tokens, job.batch, length, number, rank, ranks)
                 read = [files.cat_file(path, 2 * begin, 2 * (begin + length + 1)) for begin in begins]
                 samples = numpy.frombuffer(b"".join(read), "<u2").reshape(len(read), length + 1)

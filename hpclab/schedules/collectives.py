@@ -14,12 +14,12 @@ Algorithm = Callable[[Shape], Messages]
 
 
 def _dual(make: Algorithm) -> Algorithm:
-    """Run backwards: a broadcast's algorithm becomes a reduction's, an all-gather's a reduce-scatter's."""
+    """Return `make` run backwards: of a broadcast it makes a reduction, of an all-gather a reduce-scatter."""
     return lambda shape: backwards(make(shape))
 
 
-def _and_back(broadcast: Algorithm) -> Algorithm:
-    """An all-reduce: to rank 0, and out again."""
+def _reduce_then_broadcast(broadcast: Algorithm) -> Algorithm:
+    """Return an all-reduce: a reduction to rank 0, which is `broadcast` run backwards, then `broadcast`."""
     return lambda shape: concatenate(backwards(broadcast(shape)), broadcast(shape))
 
 
@@ -36,8 +36,8 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
     "reduce": {name: _dual(make) for name, make in _BROADCAST.items()}
     | {"halving_doubling": doubling.reduce},
     "all_reduce": {
-        "star": _and_back(trees.star),
-        "binomial_tree": _and_back(trees.binomial),
+        "star": _reduce_then_broadcast(trees.star),
+        "binomial_tree": _reduce_then_broadcast(trees.binomial),
         "ring": ring.all_reduce,
         "recursive_doubling": doubling.recursive_doubling,
         "halving_doubling": doubling.halving_doubling,

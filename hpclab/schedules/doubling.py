@@ -12,14 +12,14 @@ from hpclab.schedules.schedule import Counts, Shape, bounds
 
 
 def _heads(shape: Shape) -> tuple[Counts, Counts, int]:
-    """The 2^k ranks that take part, the ranks that the first of them stand for, and k."""
+    """The 2^k ranks that take part (heads), the odd ranks for which the first of them stand in, and k."""
     k = shape.ranks.bit_length() - 1
     place, extra = numpy.arange(1 << k), shape.ranks - (1 << k)
     return numpy.where(place < extra, 2 * place, place + extra), 2 * place[:extra] + 1, k
 
 
 def _double(heads: Counts, starts: Counts, steps: int) -> Messages:
-    """Head i begins with ``starts[i]`` to ``starts[i + 1]``, and all have all of it in the end."""
+    """All-gather: head i begins with ``starts[i]`` to ``starts[i + 1]``, in the end each head has all."""
     place, parts = numpy.arange(len(heads)), []
     for step in range(steps):
         begin = place >> step << step
@@ -28,8 +28,8 @@ def _double(heads: Counts, starts: Counts, steps: int) -> Messages:
     return together(*parts)
 
 
-def _out(shape: Shape) -> Messages:
-    """The whole vector from the heads of pairs to those they stand for."""
+def _to_odd_ranks(shape: Shape) -> Messages:
+    """Each head of a pair sends the whole vector to the odd rank of its pair, one step."""
     heads, extras, _ = _heads(shape)
     return rows(0, heads[: len(extras)], extras, 0, shape.elements)
 
@@ -41,13 +41,13 @@ def recursive_doubling(shape: Shape) -> Messages:
     exchange = [
         rows(0, heads, heads[place ^ (1 << step)], 0, shape.elements, reduce=True) for step in range(steps)
     ]
-    return concatenate(backwards(_out(shape)), *exchange, _out(shape))
+    return concatenate(backwards(_to_odd_ranks(shape)), *exchange, _to_odd_ranks(shape))
 
 
 def _in_blocks(shape: Shape) -> Messages:
     """All-gather of 2^k blocks by recursive doubling between the heads, then out to the others."""
     heads, _, steps = _heads(shape)
-    return concatenate(_double(heads, bounds(shape.elements, len(heads)), steps), _out(shape))
+    return concatenate(_double(heads, bounds(shape.elements, len(heads)), steps), _to_odd_ranks(shape))
 
 
 def halving_doubling(shape: Shape) -> Messages:
@@ -56,7 +56,7 @@ def halving_doubling(shape: Shape) -> Messages:
 
 
 def _scatter(shape: Shape) -> Messages:
-    """From rank 0, half of the blocks to the head half-way, and so on: log2(p) steps."""
+    """Scatter: rank 0 sends half of the blocks to the head half-way, then each a half, ...: log2(p) steps."""
     heads, _, steps = _heads(shape)
     starts, parts = bounds(shape.elements, len(heads)), []
     for step in range(steps):

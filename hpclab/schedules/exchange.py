@@ -15,11 +15,12 @@ from hpclab.schedules.schedule import Counts, Shape
 
 
 def _result(shape: Shape, source: Counts, target: Counts) -> Counts:
-    """Where the block of `source` comes to lie at `target`."""
+    """Offset in the work buffer of `target` at which the block of `source` comes to lie."""
     return shape.elements + source * shape.blocks[target]
 
 
 def _send(shape: Shape, step: Counts, source: Counts, target: Counts) -> Messages:
+    """In `step` each `source` sends its `target` the block for it."""
     return rows(
         step, source, target, shape.bounds[target], shape.blocks[target], _result(shape, source, target)
     )
@@ -32,7 +33,7 @@ def direct(shape: Shape) -> Messages:
 
 
 def pairwise(shape: Shape) -> Messages:
-    """In step s - 1 to the rank s further on: p - 1 steps in which every rank sends and receives once."""
+    """In step s - 1 each rank sends to the one s further on: p - 1 steps of one send and one receive."""
     distance, source = numpy.ogrid[: shape.ranks, : shape.ranks]
     return _send(shape, numpy.maximum(distance - 1, 0), source, (source + distance) % shape.ranks)
 
@@ -56,7 +57,7 @@ def bruck(shape: Shape) -> Messages:
 
 
 def hierarchical(shape: Shape) -> Messages:
-    """Inside the node to the rank on the target's rail, which sends to the target what all its node has:
+    """Blocks go inside the node to the rank on the target's rail, which sends the target its whole node's:
     messages between nodes are `ranks_per_node` times as large as in pairwise, and as many times fewer."""
     source, target = numpy.divmod(numpy.arange(shape.ranks**2), shape.ranks)
     node, there = source // shape.ranks_per_node, target // shape.ranks_per_node

@@ -11,14 +11,14 @@ import numpy
 
 from hpclab.schedules.messages import Messages, backwards, concatenate, merged, rows, together
 from hpclab.schedules.schedule import Counts, Shape
-from hpclab.schedules.trees import spread
+from hpclab.schedules.trees import tree_over
 
 
 def broadcast(shape: Shape) -> Messages:
     """A binomial tree over one rank of each node, then one inside each node."""
     leaders = numpy.arange(0, shape.ranks, shape.ranks_per_node)
-    inside = (spread(node, shape.elements) for node in numpy.split(numpy.arange(shape.ranks), leaders[1:]))
-    return concatenate(spread(leaders, shape.elements), together(*inside))
+    inside = (tree_over(node, shape.elements) for node in numpy.split(numpy.arange(shape.ranks), leaders[1:]))
+    return concatenate(tree_over(leaders, shape.elements), together(*inside))
 
 
 def carrier(shape: Shape, node: Counts, local: Counts) -> Counts:
@@ -34,7 +34,7 @@ def _rails(shape: Shape, values: Counts) -> Counts:
 
 
 def _gather(shape: Shape, starts: Counts, sizes: Counts) -> Messages:
-    """All-gather of each rank's block, which begins at its `starts` and has its `sizes`."""
+    """All-gather of a block of each rank: ``sizes[rank]`` elements from ``starts[rank]`` on."""
     start, size = _rails(shape, starts), _rails(shape, sizes)
     nodes, rails = size.shape
     step, node, rail = numpy.ogrid[: nodes - 1, :nodes, :rails]

@@ -1,4 +1,4 @@
-"""What schedules are put together from: rows of messages, parts after one another, a part run backwards."""
+"""The building blocks of schedules: rows of messages, parts after one another, a part run backwards."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def rows(
 
 
 def together(*parts: Messages) -> Messages:
-    """The parts at the same time, sorted by step."""
+    """The messages of all `parts`, which run at the same time, sorted by step."""
     made = numpy.concatenate([numpy.empty(0, MESSAGE), *parts])
     return made[numpy.argsort(made["step"], kind="stable")]
 
@@ -62,7 +62,7 @@ def backwards(messages: Messages, reduce: bool = True) -> Messages:
 
 
 def merged(messages: Messages) -> Messages:
-    """Pieces of one message that lie side by side at both ends made one row."""
+    """The messages sorted, and pieces of one message that lie side by side at both ends joined to one row."""
     if not len(messages):
         return messages
     keys = ("source_offset", "reduce", "target", "source", "step")

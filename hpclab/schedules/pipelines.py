@@ -36,6 +36,7 @@ class Pipeline:
 
     @property
     def stages(self) -> int:
+        """Number of stages on all ranks."""
         return self.ranks * self.chunks
 
     @cached_property
@@ -47,7 +48,7 @@ class Pipeline:
     def needs(self) -> NDArray[numpy.int64]:
         """For each step the place in `steps` of the one whose result it takes in; -1 for none.
 
-        Without those that come earlier on the same rank anyway: a backward also needs its own forward.
+        That a backward also needs its own stage's forward is left out: the order on its rank ensures it.
         """
         kind, micro_batch, stage = (self.steps[name] for name in ("kind", "micro_batch", "stage"))
         place = numpy.full((2, self.micro_batches, self.stages + 2), -1)  # a border on both sides
@@ -84,7 +85,7 @@ class Pipeline:
 
 
 def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipeline:
-    """The schedule `name`, one of NAMES: k - `ahead` backwards of its rank come before forward k."""
+    """Make the schedule `name`, one of NAMES; `chunks` are the stages on each rank, 1 unless interleaved."""
     checks.choice("A pipeline's schedule", name, NAMES)
     checks.integer("ranks", ranks, 1, 4096)
     checks.integer("micro_batches", micro_batches, 1, 2**16)
@@ -97,6 +98,7 @@ def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipe
         )
     rank, number = numpy.ogrid[:ranks, : micro_batches * chunks]
     ahead = (1 + interleaved) * (ranks - 1 - rank) + (chunks - 1) * ranks
+    # Before forward `number` of a rank come `waits` of its backwards.
     waits = numpy.zeros_like(number) if name == "GPipe" else numpy.maximum(number - ahead, 0)
     whole, inside = numpy.divmod(number, ranks * chunks)  # a chunk takes `ranks` micro-batches at a time
     chunk, place = numpy.divmod(inside, ranks)

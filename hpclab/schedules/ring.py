@@ -11,7 +11,8 @@ from hpclab.schedules.messages import Messages, concatenate, rows, together
 from hpclab.schedules.schedule import Shape
 
 
-def _round(shape: Shape, first: int, reduce: bool) -> Messages:
+def _pass_blocks(shape: Shape, first: int, reduce: bool) -> Messages:
+    """In step s each rank r sends block r + `first` - s to the next rank: p - 1 steps."""
     step, rank = numpy.ogrid[: shape.ranks - 1, : shape.ranks]
     block = (rank + first - step) % shape.ranks
     after = (rank + 1) % shape.ranks
@@ -20,12 +21,12 @@ def _round(shape: Shape, first: int, reduce: bool) -> Messages:
 
 def all_gather(shape: Shape) -> Messages:
     """In step s rank r passes on the block r - s, which began s ranks before it: p - 1 steps."""
-    return _round(shape, 0, reduce=False)
+    return _pass_blocks(shape, 0, reduce=False)
 
 
 def reduce_scatter(shape: Shape) -> Messages:
     """In step s rank r passes on the block r - 1 - s with all that was added to it so far: p - 1 steps."""
-    return _round(shape, -1, reduce=True)
+    return _pass_blocks(shape, -1, reduce=True)
 
 
 def all_reduce(shape: Shape) -> Messages:

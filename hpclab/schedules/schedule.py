@@ -28,15 +28,15 @@ class Schedule:
     collective: str
     algorithm: str
     ranks: int
-    elements: (
-        int  # n, the size that the field quotes (nccl-tests' count: the whole or gathered vector, or what
-    )
-    # one rank sends altogether in an all-to-all)
+    # n, the size that the field quotes (nccl-tests' count): the whole or gathered vector, or what one rank
+    # sends altogether in an all-to-all
+    elements: int
     buffer: int  # elements of a rank's work buffer, in which offsets and sizes count
     messages: NDArray[Any]  # rows of MESSAGE, sorted by step
 
     @property
     def steps(self) -> int:
+        """Number of steps."""
         return int(self.messages["step"][-1]) + 1 if len(self.messages) else 0
 
     @cached_property
@@ -51,7 +51,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Shape:
-    """What an algorithm is asked for: `ranks` p, `elements` n, and `ranks_per_node` for hierarchical ones."""
+    """The arguments of an algorithm: `ranks` p, `elements` n, and `ranks_per_node` for hierarchical ones."""
 
     ranks: int
     elements: int
@@ -69,6 +69,7 @@ class Shape:
 
     @property
     def nodes(self) -> int:
+        """Number of nodes."""
         return -(-self.ranks // self.ranks_per_node)
 
 

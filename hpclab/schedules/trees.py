@@ -21,6 +21,7 @@ def star(shape: Shape) -> Messages:
 
 
 def _to_root(shape: Shape) -> Messages:
+    """Gather: every other rank sends its block to rank 0, one step."""
     return rows(0, numpy.arange(1, shape.ranks), 0, shape.bounds[1:-1], shape.blocks[1:])
 
 
@@ -36,11 +37,11 @@ def star_reduce_scatter(shape: Shape) -> Messages:
 
 def binomial(shape: Shape) -> Messages:
     """Broadcast: from rank 0 to all in ceil(log2(p)) steps, in each from everyone who has the vector."""
-    return spread(numpy.arange(shape.ranks), shape.elements)
+    return tree_over(numpy.arange(shape.ranks), shape.elements)
 
 
-def spread(order: Counts, elements: int) -> Messages:
-    """The whole vector from ``order[0]`` to all ranks in `order`: the farthest first, then ever nearer."""
+def tree_over(order: Counts, elements: int) -> Messages:
+    """Broadcast from ``order[0]`` to the ranks in `order` by a binomial tree, the farthest first."""
     parts, steps = [], (len(order) - 1).bit_length()
     for step in range(steps):
         distance = 1 << (steps - 1 - step)

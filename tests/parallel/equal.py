@@ -20,7 +20,7 @@ from hpclab.models.plan import ZERO
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import context, data, experts, pipeline, sequence, sharded, tensor
 from hpclab.parallel.link import Link
-from hpclab.parallel.memory_by_kind import Volume, here
+from hpclab.parallel.memory_by_kind import Volume, own_part
 from hpclab.workloads import gpt
 
 SHAPE = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
@@ -162,7 +162,7 @@ def check(device="cpu"):
         volume = Volume() if says else nullcontext()  # counting takes longer than such small steps
         losses, collectives[name] = train(model, step, batch, optimizer, volume)
         ours, theirs = model.state_dict(), split(copy.deepcopy(trained)).state_dict()
-        apart = [losses - expected, *(here(ours[key]) - here(theirs[key]) for key in theirs | ours)]
+        apart = [losses - expected, *(own_part(ours[key]) - own_part(theirs[key]) for key in theirs | ours)]
         off = torch.cat([one.cpu().flatten() for one in apart]).abs().max()
         if not off < tolerance:  # nor is NaN
             wrong.append(f"{name}: {off:.1e}")

@@ -49,7 +49,7 @@ def trace(
     if function is None:
         raise ValueError(f"trace() takes a kernel, a function made with def, not {type(kernel).__name__}.")
     program = (sources := Sources()).function(function)
-    grid_size, block_size = _three("The grid's size", grid, 1), _three("The block's size", block, 1)
+    grid_size, block_size = _dim3("The grid's size", grid, 1), _dim3("The block's size", block, 1)
     names = list(program.signature.parameters)
     if len(args) != len(names):
         takes = f"takes {len(names)} arguments ({', '.join(names)})"
@@ -58,7 +58,7 @@ def trace(
     held = {name: _argument(name, arg, device) for name, arg in zip(names, args, strict=True)}
     after = {name: value.memory.array for name, value in held.items() if isinstance(value, View)}
     problem = _over_limits(grid_size, block_size)
-    chosen = () if problem else _chosen(blocks, grid_size)
+    chosen = () if problem else _blocks_to_trace(blocks, grid_size)
     recorder = Recorder(Threads((1, 1, 1) if problem else block_size), chosen)
     findings = Findings(recorder.threads, grid_size)
     if problem:
@@ -76,7 +76,8 @@ def trace(
 def _execute(
     program: Function, held: dict[str, Any], sources: Sources, recorder: Recorder, findings: Findings
 ) -> list[Array]:
-    """All chosen blocks; the shared and local arrays that they made, each place once."""
+    """Execute all blocks of `recorder` with arguments `held`; return the shared and local arrays that they
+    made, one for each place in the source."""
     own: dict[Array, None] = {}
     for number in range(len(recorder.blocks)):
         block = Block(number, recorder, findings)
@@ -97,8 +98,8 @@ def _execute(
     return [*own]
 
 
-def _three(name: str, value: Any, fill: int) -> Dim3:
-    """One to three whole numbers, filled up to three."""
+def _dim3(name: str, value: Any, fill: int) -> Dim3:
+    """`value`, one to three whole numbers, with the missing ones `fill`; ValueError, about `name`, if not."""
     sizes = value if isinstance(value, tuple | list) else (value,)
     if not 1 <= len(sizes) <= 3:
         raise ValueError(f"{name} has one to three dimensions, not {len(sizes)}.")
@@ -120,13 +121,14 @@ def _over_limits(grid: Dim3, block: Dim3) -> str:
     return f"The block has {threads} threads, {allowed}" if threads > THREADS else ""
 
 
-def _chosen(blocks: Iterable[Any] | None, grid: Dim3) -> tuple[Dim3, ...]:
+def _blocks_to_trace(blocks: Iterable[Any] | None, grid: Dim3) -> tuple[Dim3, ...]:
+    """blockIdx of the `blocks` to trace, all of `grid` if None; ValueError for others, or too many."""
     if blocks is None:
         if (all_blocks := math.prod(grid)) > BLOCKS:
             raise ValueError(f"The grid has {all_blocks} blocks: choose at most {BLOCKS} with blocks=[...].")
         return tuple((x, y, z) for z in range(grid[2]) for y in range(grid[1]) for x in range(grid[0]))
     listed = checks.instances("blocks", blocks, object, "a block's index")
-    chosen = dict.fromkeys(_three("A block's index", index, 0) for index in listed)
+    chosen = dict.fromkeys(_dim3("A block's index", index, 0) for index in listed)
     if not 1 <= len(chosen) == len(listed) <= BLOCKS:
         raise ValueError(f"blocks must name 1 to {BLOCKS} different blocks.")
     for index in chosen:
@@ -136,7 +138,7 @@ def _chosen(blocks: Iterable[Any] | None, grid: Dim3) -> tuple[Dim3, ...]:
 
 
 def _argument(name: str, value: Any, device: Device) -> Any:
-    """What the kernel's parameter holds: an array in the device's memory, or a number."""
+    """The argument `value` as the kernel's parameter holds it: a View of a copy in `device`, or a number."""
     if isinstance(value, tuple):
         return tuple(_argument(f"{name}[{place}]", item, device) for place, item in enumerate(value))
     if isinstance(value, bool | int | float | complex | numpy.generic):

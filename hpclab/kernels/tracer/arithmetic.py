@@ -1,4 +1,5 @@
-"""Numbers as Numba types them, whole ones in 64 bits: a scalar where all lanes have the same, or a vector."""
+"""A kernel's arithmetic, typed as Numba types it, whole numbers in 64 bits: on scalars where all lanes have
+the same value, or on vectors."""
 
 import ast
 import builtins
@@ -24,7 +25,7 @@ def number(value: object) -> Value:
 
 
 def wide(value: Value) -> Value:
-    """Whole numbers and truth values in 64 bits; the rest unchanged."""
+    """`value` with whole numbers and truth values in 64 bits; floats unchanged. TypeError if no number."""
     if not is_number(value):
         raise TypeError(f"a {type(value).__name__} is not a number")
     if value.dtype.kind == "u":
@@ -33,7 +34,8 @@ def wide(value: Value) -> Value:
 
 
 def _paired(left: Value, right: Value) -> tuple[Value, Value]:
-    """Both in 64 bits; unsigned only if both are. A uint64 beside an int64 becomes float64, as in Numba."""
+    """Both operands in 64 bits, small unsigned ones signed unless both are unsigned. (Of a uint64 beside an
+    int64 NumPy makes float64, as Numba does.)"""
     if is_number(left) and is_number(right) and {left.dtype.kind, right.dtype.kind} != {"u"}:
         left, right = (
             value.astype(numpy.int64) if value.dtype.kind == "u" and value.dtype.itemsize < 8 else value
@@ -43,14 +45,17 @@ def _paired(left: Value, right: Value) -> tuple[Value, Value]:
 
 
 def _bitwise(ufunc: numpy.ufunc) -> Callable[[Value, Value], Value]:
-    def combined(left: Value, right: Value) -> Value:
+    """Return a bitwise operator that computes a signed beside an unsigned operand as uint64."""
+
+    def combine(left: Value, right: Value) -> Value:
         mixed = {left.dtype.kind, right.dtype.kind} == {"u", "i"}
         return ufunc(left.astype(numpy.uint64), right.astype(numpy.uint64)) if mixed else ufunc(left, right)
 
-    return combined
+    return combine
 
 
 def _power(left: Value, right: Value) -> Value:
+    """`left ** right`, in float64 where a whole number has a negative exponent."""
     if left.dtype.kind in "iu" and right.dtype.kind in "iu" and numpy.any(right < 0):
         left = left.astype(numpy.float64)
     return numpy.power(left, right)
@@ -92,7 +97,7 @@ def unary(operator: ast.unaryop, value: Value) -> Value:
 
 
 def as_dtype(name: object) -> numpy.dtype | None:
-    """The NumPy type behind `numba.float32`, `numpy.float32`, `float` or a dtype; None if it is no type."""
+    """NumPy's dtype for the type `name`: `numba.float32`, `numpy.float32`, `float` or a dtype; else None."""
     if isinstance(name, numpy.dtype):
         return name
     if isinstance(name, type):
@@ -104,16 +109,16 @@ def as_dtype(name: object) -> numpy.dtype | None:
 
 
 def cast(value: Value, dtype: numpy.dtype) -> Value:
-    """`dtype(value)`, such as `float32(x)`; toward zero where whole numbers are made."""
+    """`value` converted as by ``float32(x)``; to whole numbers it is rounded toward zero."""
     if not is_number(value):
         raise TypeError(f"a {type(value).__name__} cannot become {dtype}")
     return value.astype(dtype)
 
 
 def _extreme(better: numpy.ufunc) -> Callable[..., Value]:
-    """`min` or `max` of several values, or of one tuple: the first stays unless a later one is `better`."""
+    """Return `min` or `max` of several values, or of one tuple; ``better(later, best)`` replaces the best."""
 
-    def chosen(*values: Value) -> Value:
+    def extreme(*values: Value) -> Value:
         best, *rest = values if len(values) > 1 else values[0]
         for value in rest:
             best, value = _paired(best, value)
@@ -121,28 +126,30 @@ def _extreme(better: numpy.ufunc) -> Callable[..., Value]:
             best = merged[()]
         return best
 
-    return chosen
+    return extreme
 
 
 def _of_math(function: Callable) -> Callable[..., Value]:
-    """A function of `math` by NumPy's own of that name, else lane by lane: NaN where it refuses the value."""
+    """Return `function`, of module `math`, for all lanes: NumPy's of that name, else a call for each lane."""
     twin: Any = getattr(numpy, function.__name__, None)
 
-    def each(*lane: Any) -> float:
+    def of_lane(*lane: Any) -> float:
+        """`function` of one lane's values; NaN where it raises."""
         try:
             return float(function(*lane))
         except (ValueError, OverflowError):
             return math.nan
 
-    def called(*values: Value) -> Value:
+    def of_all_lanes(*values: Value) -> Value:
+        """`function` of all lanes' values, whole numbers among them as float64."""
         given = map(wide, values)
         wanted = [value.astype(numpy.float64) if value.dtype.kind in "iu" else value for value in given]
         if isinstance(twin, numpy.ufunc):
             whole = function in (math.floor, math.ceil, math.trunc)
             return twin(*wanted).astype(numpy.int64) if whole else twin(*wanted)
-        return numpy.vectorize(each, otypes=[numpy.result_type(*wanted)])(*wanted)[()]
+        return numpy.vectorize(of_lane, otypes=[numpy.result_type(*wanted)])(*wanted)[()]
 
-    return called
+    return of_all_lanes
 
 
 FUNCTIONS: dict[Any, Callable[..., Value]] = {

@@ -20,7 +20,7 @@ SHARED_BYTES = 48 * 1024  # static shared memory that a block may have, on every
 
 
 class Block:
-    """Block `number` of those traced, in a launch with this `grid`."""
+    """The block ``recorder.blocks[number]``, whose faults go to `findings`."""
 
     def __init__(self, number: int, recorder: Recorder, findings: Findings) -> None:
         self.number, self.index, self.grid = number, recorder.blocks[number], findings.grid
@@ -31,7 +31,7 @@ class Block:
         self._epoch_began = len(recorder.accesses)
 
     def shared_array(self, site: ast.Call, shape: tuple[int, ...], dtype: numpy.dtype) -> View:
-        """Static shared memory: one array for each place in the source, however often it is passed."""
+        """The shared array of the call at `site` in the source, the same however often it is executed."""
         if site not in self.own:
             ends = [m.base + m.data.nbytes for m in self.own.values() if m.space == "shared"]
             base = -(-max(ends, default=0) // dtype.itemsize) * dtype.itemsize
@@ -42,7 +42,8 @@ class Block:
         return whole(self.own[site])
 
     def local_array(self, site: ast.Call, shape: tuple[int, ...], dtype: numpy.dtype) -> View:
-        """Each thread's own array. It makes no requests: compilers keep small ones in registers."""
+        """Each thread's own array of the call at `site`. It makes no requests: compilers keep small ones in
+        registers."""
         width = self.threads.width
         memory = self.own.setdefault(site, _unwritten("local", (width, *shape), dtype))
         return View(memory, numpy.arange(width) * (len(memory.data) // width), shape, memory.strides)
@@ -60,7 +61,7 @@ class Block:
         return values
 
     def store(self, view: View, index: Index, value: Any, mask: Mask, line: int) -> None:
-        """`view[index] = value` in all active lanes; where several meet, the last stays."""
+        """Set `view[index] = value` in all active lanes; the last stays where several write to one item."""
         cells, inside = self._cells(view, index, mask, line, "writes")
         if inside.count:
             places, memory = cells[inside.lanes], view.memory
@@ -69,7 +70,7 @@ class Block:
             self._record("store", memory, places, inside, line, values)
 
     def row(self, view: View, index: Index, mask: Mask, line: int) -> View:
-        """`view[index]` with fewer indices than dimensions: a row for each lane, still without a request."""
+        """`view[index]` with fewer indices than dimensions: a View of each lane's row, without a request."""
         cells, inside = self._cells(view, index, mask, line, "reads")
         left = slice(len(index), None)
         return View(view.memory, numpy.where(inside.on, cells, 0), view.shape[left], view.strides[left])
@@ -77,7 +78,8 @@ class Block:
     def atomic(
         self, call: Call, operation: Callable, reads: bool, view: View, index: Index, *operands: Any
     ) -> Any:
-        """An atomic operation in all active lanes, one after another; what each found there, if it asks."""
+        """Set `view[index]` to ``operation(old, *operands)`` in all active lanes, one after another; `reads`:
+        it depends on the old value. Return each lane's old value, undefined if the call wants none."""
         line = call.node.lineno
         cells, inside = self._cells(view, index, call.mask, line, "updates")
         old = numpy.zeros(self.threads.width, view.dtype)
@@ -97,7 +99,7 @@ class Block:
         return old
 
     def barrier(self, mask: Mask, line: int) -> None:
-        """cuda.syncthreads(): all threads still in the kernel must come, then a new epoch begins."""
+        """Execute cuda.syncthreads() and begin a new epoch; a finding if living threads do not reach it."""
         if mask.count < self.living.count:
             rest = "this barrier, where the others wait: move cuda.syncthreads() to where all threads of the "
             rest += "block pass."
@@ -107,12 +109,13 @@ class Block:
         self.end_epoch()
 
     def end_epoch(self) -> None:
-        """Look for races among the accesses since the last barrier."""
+        """Report races among the accesses since the last barrier, and begin a new epoch."""
         races_within_block(self.recorder.accesses[self._epoch_began :], self.index, self.findings)
         self._epoch_began = len(self.recorder.accesses)
 
     def _cells(self, view: View, index: Index, mask: Mask, line: int, verb: str) -> tuple[Cells, Mask]:
-        """Where each lane points to, and the mask of those that point into the array."""
+        """The cell of `view[index]` in each lane, and the mask of lanes where it is inside the array; adds a
+        finding on the others, who do what `verb` says."""
         cells: Any = view.offset
         outside: Any = False
         for at, size, stride in zip(index, view.shape, view.strides, strict=False):
@@ -133,6 +136,7 @@ class Block:
         return cells, Mask(mask.on & ~bad)
 
     def _check_written(self, memory: Memory, cells: Cells, mask: Mask, line: int) -> None:
+        """Add a finding if lanes read cells that nobody has written."""
         unwritten = mask.on & ~memory.written.take(cells, mode="clip")
         if unwritten.any():
             who = numpy.flatnonzero(unwritten)
@@ -157,7 +161,7 @@ def _unwritten(space: str, shape: tuple[int, ...], dtype: numpy.dtype, base: int
 
 @dataclass(frozen=True)
 class Call:
-    """Who calls: the lanes of `mask`, at `node` in the source; a bare statement wants no value."""
+    """An intrinsic's call by the lanes of `mask`, at `node` of the source; a statement wants no value."""
 
     block: Block
     mask: Mask

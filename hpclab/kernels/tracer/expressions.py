@@ -23,7 +23,7 @@ from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_
 
 @dataclass
 class Loop:
-    """A loop that is being executed: its line, who broke out of it, who went on to its next round."""
+    """A loop that is being executed: its line, and the lanes that executed `break`, or `continue` now."""
 
     line: int
     broken: list[Mask] = field(default_factory=list)
@@ -52,10 +52,11 @@ class Expressions:
         self._constants: dict[int, View] = {}
 
     def unsupported(self, node: ast.expr | ast.stmt, what: str) -> Unsupported:
+        """The error to raise: the tracer "does not know" `what`, at `node`."""
         return self.sources.refused(node.lineno, f"does not know {what}")
 
     def value(self, node: ast.expr, mask: Mask) -> Value:
-        """The value of an expression in the lanes of `mask`; anything in the others."""
+        """Compute an expression in the lanes of `mask`; its value in the others is undefined."""
         compute = getattr(self, f"_{type(node).__name__}", None)
         if compute is None:
             raise self.unsupported(node, f"the construct {type(node).__name__}")
@@ -100,7 +101,7 @@ class Expressions:
         return self._outer(name, function.names[name])
 
     def _outer(self, name: str, value: Any) -> Value:
-        """What a global or closure name means in the kernel; an array there is cached apart: no requests."""
+        """A global's or closure's value as the kernel sees it; an array is a constant, without requests."""
         if isinstance(value, numpy.ndarray):
             return self._constants.setdefault(id(value), intrinsics.constant(value, name))
         if str(getattr(value, "__module__", "")).startswith("numba.cuda"):  # from numba.cuda import grid
@@ -136,6 +137,7 @@ class Expressions:
         return dtype  # whatever object stands for numba
 
     def _named(self, name: str) -> Value:
+        """What ``cuda.<name>`` is: a value, such as `threadIdx.x`, or an Intrinsic."""
         return self._indices.get(name, Intrinsic(name))
 
     # Operators
@@ -187,7 +189,7 @@ class Expressions:
         return get(view, index, mask, node.lineno)
 
     def place(self, base: Value, node: ast.Subscript, mask: Mask) -> tuple[View, tuple[Value, ...]]:
-        """The array and the whole numbers between its brackets."""
+        """The array `base` and its index at `node`, whole numbers; Unsupported if it is anything else."""
         if not isinstance(base, View):
             raise self.unsupported(node, f"an index into {ast.unparse(node.value)}, which is no array")
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -233,7 +235,7 @@ class Expressions:
         raise self.unsupported(node, f"the function {ast.unparse(node.func)}")
 
     def _check_constant(self, node: ast.Call) -> None:
-        """Numba fixes the shape of shared and local arrays when it compiles, before there are arguments."""
+        """Raise Unsupported if an array's shape is an argument: Numba fixes it before there are any."""
         shape = [keyword.value for keyword in node.keywords if keyword.arg == "shape"] + node.args[:1]
         for part in ast.walk(shape[0]) if shape else ():
             if isinstance(part, ast.Name) and part.id in self.frame.function.signature.parameters:

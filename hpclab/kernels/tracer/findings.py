@@ -1,4 +1,4 @@
-"""What is wrong or costly, said once per line of source and kind, with the first threads it happened to.
+"""What a trace shows to be wrong or costly, once per line of source and kind, with the first threads of it.
 
 A race is two threads on one item, at least one of them writing, and nothing that says who comes first.
 Accesses between two `cuda.syncthreads()` form an epoch; only the barrier orders threads of a block, only
@@ -43,13 +43,13 @@ class Findings:
     def add(
         self, kind: str, line: int, message: str, block: Dim3 = (0, 0, 0), who: Sequence[int] = ()
     ) -> None:
-        """`who` are numbers of threads in `block`."""
+        """Add a Finding, the first of its `kind` on `line` only; `who` are numbers of threads in `block`."""
         if not self.has(kind, line):
             threads = tuple(self.threads.index(int(number)) for number in who[:_SHOWN])
             self._found[kind, line] = Finding(kind, message, line, block, threads)
 
     def add_about(self, kind: str, line: int, block: Dim3, who: Sequence[int], verb: str, rest: str) -> None:
-        """What the threads `who` of `block` do: ``Thread 3 reads ...``, ``Thread 3 and 12 more read ...``."""
+        """Add a Finding on threads `who`: "Thread 3 {verb} {rest}", "Thread 3 and 12 more read {rest}"."""
         if not self.has(kind, line):
             named = self.thread(who[0], block).capitalize()
             if len(who) > 1:
@@ -57,7 +57,7 @@ class Findings:
             self.add(kind, line, f"{named} {verb} {rest}", block, who)
 
     def thread(self, number: int, block: Dim3) -> str:
-        """``thread 3``, ``thread (3, 1)``, and of which block where there are several."""
+        """A thread's name: "thread 3", "thread (3, 1)", or "thread 3 of block 2" where there are several."""
 
         def short(index: Dim3, shape: Dim3) -> str:
             used = max((axis + 1 for axis in range(3) if shape[axis] > 1), default=1)
@@ -67,12 +67,12 @@ class Findings:
         return text if self.grid == (1, 1, 1) else f"{text} of block {short(block, self.grid)}"
 
     def sorted(self) -> tuple[Finding, ...]:
-        """Errors before costs, then by line."""
+        """The Findings, errors before costs, then by line."""
         order = ERRORS + COSTS
         return tuple(sorted(self._found.values(), key=lambda f: (not f.error, f.line, order.index(f.kind))))
 
     def add_costs(self, requests: Iterable[Request], recorder: Recorder) -> None:
-        """Of a finished trace, line by line: uncoalesced accesses, bank conflicts and divergence."""
+        """Add a finished trace's uncoalesced accesses, bank conflicts and divergence, line by line."""
         lines: dict[tuple[int, str], list[Request]] = defaultdict(list)
         for request in requests:
             if request.kind != "atomic":  # the price of an atomic is its contention
@@ -121,11 +121,11 @@ class Log:
         self.kind = self.column(KINDS.index(access.kind) for access in accesses)
 
     def column(self, of_access: Iterator[int]) -> Rows:
-        """A column with the same for all lanes of an access."""
+        """A column from a number for each access, the same in the rows of all its lanes."""
         return numpy.fromiter(of_access, numpy.int64, len(self.accesses))[self.number]
 
     def contested(self, owners: Rows) -> NDArray[numpy.bool_]:
-        """Which rows go to cells that several of `owners` touch, one writes, and not all atomically."""
+        """Whether each row is of a cell that several `owners` access, one writes, and not all atomically."""
         size = len(self.memory.data)
         owner = numpy.empty(size, numpy.int64)
         owner[self.cell] = owners
@@ -136,8 +136,8 @@ class Log:
         return (shared & written & plain)[self.cell]
 
     def races(self, owners: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
-        """Pairs of accesses that race: by different `owners` (thread or block of each row), not `ordered`.
-        One pair for each two lines of source."""
+        """Yield pairs of accesses that race: by different `owners` (thread or block of each row), and not
+        `ordered`; one pair for each two lines of source."""
         chosen = numpy.flatnonzero(self.contested(owners))
         if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
             return
@@ -167,14 +167,14 @@ class Log:
 
 
 def races_within_block(accesses: Sequence[Access], block: Dim3, findings: Findings) -> None:
-    """Races among the accesses of one epoch of one block."""
+    """Report races among the accesses of one epoch of one block."""
     for log in _logs(accesses):
         for first, second in log.races(log.lane, _by_syncwarp(log)):
             _report(first, second, (block, block), findings)
 
 
 def races_between_blocks(recorder: Recorder, findings: Findings) -> None:
-    """Races between the traced blocks of the launch: no barrier holds there at all."""
+    """Report races between the traced blocks of the launch, which no barrier orders."""
     blocks = recorder.blocks
     for log in _logs([access for access in recorder.accesses if access.memory.space == "global"]):
         block = log.column(access.block for access in log.accesses)
@@ -183,19 +183,21 @@ def races_between_blocks(recorder: Recorder, findings: Findings) -> None:
 
 
 def _by_syncwarp(log: Log) -> Order:
+    """The order of one block's accesses: cuda.syncwarp() lies between two of one warp."""
     warp = log.lane // WARP
     epoch = numpy.concatenate([a.warp_epochs[a.mask.lanes // WARP] for a in log.accesses])
     return lambda one, two: (warp[one] == warp[two]) & (epoch[one] != epoch[two])
 
 
 def _by_fence(log: Log, block: Rows, recorder: Recorder) -> Order:
+    """The order of two blocks' accesses: one precedes a fence and an atomic, the other follows an atomic."""
     step = log.column(access.step for access in log.accesses)
     written, read = step < recorder.fence_before_atomic[block], step >= recorder.first_atomic[block]
     return lambda one, two: written[one] & read[two]
 
 
 def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
-    """One for each memory that somebody changed."""
+    """A Log for each memory that is written at all."""
     of_memory: dict[int, list[Access]] = {}
     for access in accesses:
         of_memory.setdefault(id(access.memory), []).append(access)
@@ -203,6 +205,7 @@ def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
 
 
 def _report(first: Spot, second: Spot, blocks: tuple[Dim3, Dim3], findings: Findings) -> None:
+    """Add a Finding on the race of two accesses, made in these blocks."""
     (one, one_place), (two, two_place) = first, second
     who = int(one.mask.lanes[one_place]), int(two.mask.lanes[two_place])
     index = ", ".join(map(str, two.memory.indices(two.cells[two_place : two_place + 1])[0]))

@@ -19,7 +19,7 @@ DEPTH = 50  # device functions inside one another
 
 
 class Endless(Exception):
-    """The block executed, or asked of memory, more than a kernel ever needs; a finding says so."""
+    """The block executed or accessed more than any kernel needs; a finding on it has been added."""
 
 
 class Interpreter(Expressions):
@@ -43,7 +43,7 @@ class Interpreter(Expressions):
         return value
 
     def run(self, body: Sequence[ast.stmt], mask: Mask) -> Mask:
-        """Execute statements; the lanes that come out at the end."""
+        """Execute the statements of `body`; return the lanes that reach its end."""
         for statement in body:
             if not mask.count:
                 break
@@ -120,15 +120,15 @@ class Interpreter(Expressions):
         for lanes, body in ((yes, node.body), (no, node.orelse)):
             before = self._operations
             ends.append(self.run(body, lanes))
-            self.block.recorder.part_of_warps(node.lineno, mask, lanes, self._operations - before)
+            self.block.recorder.count_waste(node.lineno, mask, lanes, self._operations - before)
         return mask.joined(*ends)
 
     def _While(self, node: ast.While, mask: Mask) -> Mask:
-        def going(lanes: Mask) -> Mask:
+        def another_round(lanes: Mask) -> Mask:
             self.line = node.lineno
             return lanes.where(truth(self.value(node.test, lanes)))
 
-        return self._loop(node, mask, going)
+        return self._loop(node, mask, another_round)
 
     def _For(self, node: ast.For, mask: Mask) -> Mask:
         call = node.iter
@@ -146,7 +146,7 @@ class Interpreter(Expressions):
             raise self.unsupported(node, "a range whose step is 0")
         at = begin - step
 
-        def going(lanes: Mask) -> Mask:
+        def another_round(lanes: Mask) -> Mask:
             nonlocal at
             at = at + step
             left = lanes.where(numpy.where(step > 0, at < end, at > end))
@@ -154,36 +154,36 @@ class Interpreter(Expressions):
                 self.assign(node.target, at, left)
             return left
 
-        return self._loop(node, mask, going)
+        return self._loop(node, mask, another_round)
 
     def _over_tuple(self, node: ast.For, mask: Mask) -> Mask:
-        """Go round once for each item, which all lanes share."""
+        """Execute a loop over a tuple's items, which are the same in all lanes."""
         items = self.value(node.iter, mask)
         if not isinstance(items, tuple):
             raise self.unsupported(node, f"a loop over {ast.unparse(node.iter)}: use range")
         left = iter(items)
 
-        def going(lanes: Mask) -> Mask:
+        def another_round(lanes: Mask) -> Mask:
             for item in left:
                 self.assign(node.target, item, lanes)
                 return lanes
             return self._none
 
-        return self._loop(node, mask, going)
+        return self._loop(node, mask, another_round)
 
-    def _loop(self, node: ast.For | ast.While, mask: Mask, going: Callable[[Mask], Mask]) -> Mask:
-        """Go round while `going` lets lanes in; a lane leaves there, with break or with return."""
+    def _loop(self, node: ast.For | ast.While, mask: Mask, another_round: Callable[[Mask], Mask]) -> Mask:
+        """Execute a loop; of the lanes it is given, ``another_round`` returns those that stay in the loop."""
         loop, loops, done = Loop(node.lineno), self.frame.loops, [self._none]
         loops.append(loop)
         active, recorder = mask, self.block.recorder
         while active.count:
-            inside = going(active)
+            inside = another_round(active)
             recorder.branch(self.block.number, node.lineno, active, inside)
             done.append(active.without(inside))
             before = self._operations
             loop.continued.clear()
             through = self.run(node.body, inside)
-            recorder.part_of_warps(node.lineno, mask, inside, self._operations - before)
+            recorder.count_waste(node.lineno, mask, inside, self._operations - before)
             active = inside.joined(through, *loop.continued)
         loops.pop()
         return mask.joined(self.run(node.orelse, mask.joined(*done)), *loop.broken)

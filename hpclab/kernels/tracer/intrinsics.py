@@ -24,13 +24,13 @@ _ALL_LANES = numpy.int64(0xFFFFFFFF)
 
 @dataclass(frozen=True)
 class Intrinsic:
-    """`cuda.shared.array` or a part of it: the attribute names decide, whatever object stands for cuda."""
+    """A name after `cuda.`, such as `shared.array` or its first part, whatever object stands for cuda."""
 
     name: str
 
 
 def values(block: Block) -> dict[str, Value]:
-    """What the names that are not called stand for, such as threadIdx.x."""
+    """The values of `cuda.` that are no functions, by name, such as threadIdx.x."""
     threads = block.threads
     triples: dict[str, Any] = {"threadIdx": (threads.x, threads.y, threads.z)}
     sizes = {"blockIdx": block.index, "blockDim": threads.shape, "gridDim": block.grid}
@@ -40,11 +40,12 @@ def values(block: Block) -> dict[str, Value]:
 
 
 def constant(array: Any, name: str = UNNAMED) -> View:
-    """An array that the kernel sees as a constant: cached apart, so it makes no requests."""
+    """An array in constant memory, which has a cache of its own: it makes no requests."""
     return whole(Memory(name, "constant", numpy.ascontiguousarray(array)))
 
 
 def _first(axes: list[Value], dimensions: Value) -> Value:
+    """The values of the first `dimensions` axes as cuda.grid gives them: one alone, or a tuple."""
     return axes[0] if int(dimensions) == 1 else tuple(axes[: int(dimensions)])
 
 
@@ -59,8 +60,8 @@ def _gridsize(call: Call, dimensions: Value) -> Value:
     return _first([numpy.int64(blocks * threads) for blocks, threads in pairs], dimensions)
 
 
-def _layout(shape: Value, dtype: object, alignment: Value = None) -> tuple[tuple[int, ...], numpy.dtype]:
-    """What an array in a kernel is made from; how it is aligned changes nothing here."""
+def _array_type(shape: Value, dtype: object, alignment: Value = None) -> tuple[tuple[int, ...], numpy.dtype]:
+    """Shape and dtype of a shared or local array; ValueError if not valid. `alignment` changes nothing."""
     sizes = shape if isinstance(shape, tuple) else (shape,)
     if not all(isinstance(size, numpy.integer) and size > 0 for size in sizes):
         raise ValueError("the shape of an array in a kernel is one or more constant whole numbers above 0")
@@ -71,7 +72,7 @@ def _layout(shape: Value, dtype: object, alignment: Value = None) -> tuple[tuple
 
 
 def _syncthreads(combine: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
-    """A barrier that gives all threads one number of their predicates."""
+    """Return a barrier that gives all threads ``combine`` of their predicates."""
 
     def vote(call: Call, predicate: Value) -> Value:
         call.block.barrier(call.mask, call.node.lineno)
@@ -82,7 +83,7 @@ def _syncthreads(combine: Callable[[NDArray], Any]) -> Callable[[Call, Value], V
 
 
 def _atomic(operation: Callable, reads: bool = True) -> Callable[..., Value]:
-    """`operation` of what is there and the operands; `reads` where the former matters."""
+    """Return an atomic that stores ``operation(old, *operands)``; `reads`: it depends on `old`."""
 
     def update(call: Call, view: View, index: Value, *operands: Value) -> Value:
         at = index if isinstance(index, tuple) else (index,)
@@ -100,12 +101,13 @@ def _fence(call: Call) -> None:
 
 
 def _rows(call: Call, value: Value) -> NDArray:
-    """A value as a row of 32 for each warp."""
+    """`value` as an array (warps, 32)."""
     return spread(value, call.block.threads.width).reshape(-1, WARP)
 
 
 def _check_members(call: Call, members: Value, what: str) -> None:
-    """The lanes that a membermask names must all be here, those that live; the first lane's mask counts."""
+    """Add a finding if living lanes that a warp's membermask names do not execute this call, of `what`. Its
+    first active lane's mask counts."""
     here, block = call.mask.by_warp, call.block
     mask = _rows(call, members)[numpy.arange(len(here)), here.argmax(axis=1)].astype(numpy.int64)
     named = mask[:, None] >> numpy.arange(WARP) & 1 == 1
@@ -124,7 +126,9 @@ def _syncwarp(call: Call, members: Value = _ALL_LANES) -> None:
 
 
 def _shuffle(source: Callable[[Any, Any], Any], what: str) -> Callable[[Call, Value, Value, Value], Value]:
-    def shuffled(call: Call, members: Value, value: Value, by: Value) -> Value:
+    """Return the shuffle `what`, in which a lane receives the value of lane ``source(lane, by)``."""
+
+    def shuffle(call: Call, members: Value, value: Value, by: Value) -> Value:
         _check_members(call, members, what)
         here, block, line = call.mask.by_warp, call.block, call.node.lineno
         lane = numpy.broadcast_to(numpy.arange(WARP), here.shape)
@@ -137,10 +141,12 @@ def _shuffle(source: Callable[[Any, Any], Any], what: str) -> Callable[[Call, Va
             block.findings.add_about("uninitialised", line, block.index, silent.tolist(), "reads", rest)
         return numpy.take_along_axis(_rows(call, value), of, axis=1).ravel()
 
-    return shuffled
+    return shuffle
 
 
 def _vote(combine: Callable[[NDArray, NDArray], NDArray], what: str) -> Callable[[Call, Value, Value], Value]:
+    """Return the vote `what`: ``combine(votes, active)``, of arrays (warps, 32), is a number per warp."""
+
     def vote(call: Call, members: Value, predicate: Value) -> Value:
         _check_members(call, members, what)
         votes = _rows(call, arithmetic.truth(predicate))
@@ -150,26 +156,26 @@ def _vote(combine: Callable[[NDArray, NDArray], NDArray], what: str) -> Callable
 
 
 def _packed(lanes: NDArray) -> NDArray:
-    """The truth values of 32 lanes as one number. Numba takes most as signed: lane 31 is the sign."""
+    """A bit mask of 32 lanes' truth values, lane 0 the lowest bit (Numba makes cuda.ballot_sync's signed)."""
     return (lanes.astype(numpy.int64) << numpy.arange(WARP)).sum(axis=-1).astype(numpy.uint32)
 
 
 def _of_bits(count: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
-    """A number made of the bits of a value, the lowest first."""
+    """Return an intrinsic that is ``count`` of the bits of a value, the lowest first."""
 
-    def counted(call: Call, value: Value) -> Value:
+    def of_value(call: Call, value: Value) -> Value:
         bits = value.astype(numpy.int64)[..., None] >> numpy.arange(8 * value.dtype.itemsize) & 1
         return count(bits).astype(numpy.int32)[()]
 
-    return counted
+    return of_value
 
 
 # Frozen: what no kernel, exercise or notebook of the course uses is not added.
 CALLS: dict[str, Callable[..., Any]] = {
     "grid": _grid,
     "gridsize": _gridsize,
-    "shared.array": lambda call, *of, **named: call.block.shared_array(call.node, *_layout(*of, **named)),
-    "local.array": lambda call, *of, **named: call.block.local_array(call.node, *_layout(*of, **named)),
+    "shared.array": lambda call, *of, **named: call.block.shared_array(call.node, *_array_type(*of, **named)),
+    "local.array": lambda call, *of, **named: call.block.local_array(call.node, *_array_type(*of, **named)),
     "const.array_like": lambda call, array: array if isinstance(array, View) else constant(array),
     "syncthreads": lambda call: call.block.barrier(call.mask, call.node.lineno),
     "syncthreads_count": _syncthreads(numpy.count_nonzero),

@@ -15,7 +15,7 @@ Dim3 = tuple[int, int, int]
 
 
 def spread(value: Any, width: int) -> NDArray[Any]:
-    """A value with an entry per lane, whether it is the same in all or not."""
+    """`value` as an array of an entry per lane: a scalar is repeated `width` times."""
     return value if isinstance(value, numpy.ndarray) else numpy.full(width, value)
 
 

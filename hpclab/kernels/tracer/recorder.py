@@ -17,8 +17,8 @@ Cells = NDArray[numpy.int64]
 
 
 class Memory:
-    """An allocation: `array` is what it holds, `data` the same as it lies in memory, a cell is a place there;
-    `written` says which hold something. Local memory holds an array for each thread of the block."""
+    """An allocation at address `base`: `array` is what it holds, `data` the same as it lies in memory; a cell
+    is a place in `data`, `written` is true once it was written. Local memory is an array for each thread."""
 
     def __init__(self, name: str, space: str, array: NDArray, base: int = 0, written: bool = True) -> None:
         self.name, self.space, self.array, self.base = name, space, array, base
@@ -84,6 +84,7 @@ class Recorder:
         self.first_atomic = numpy.full(len(blocks), numpy.iinfo(numpy.int64).max)
 
     def access(self, made: Access) -> None:
+        """Record an access to global or shared memory; Unsupported when a trace has too many."""
         if made.memory.space not in ("global", "shared"):  # registers, constants: no request
             return
         self.lanes += made.mask.count
@@ -99,7 +100,7 @@ class Recorder:
             self.first_atomic[made.block] = min(self.first_atomic[made.block], self.steps)
 
     def branch(self, block: int, line: int, mask: Mask, taken: Mask) -> None:
-        """A Branch for each warp whose active lanes part."""
+        """Record a Branch for each warp in which some but not all lanes of `mask` are in `taken`."""
         if not 0 < taken.count < mask.count:
             return
         left = mask.without(taken)
@@ -113,9 +114,9 @@ class Recorder:
             self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes))
             self.steps += 1
 
-    def part_of_warps(self, line: int, whole: Mask, part: Mask, operations: int) -> None:
-        """`part` of the lanes executed `operations` while the rest of their warps stood by: wasted is what
-        packing them into full warps saves. A boundary check leaves one stretch of threads and wastes none."""
+    def count_waste(self, line: int, whole: Mask, part: Mask, operations: int) -> None:
+        """Count as waste, where `part` of the lanes executed `operations` and the rest of their warps waited,
+        what packing them into full warps saves: none after a boundary check, which leaves neighbours."""
         if operations and 0 < part.count < whole.count and not self.threads.is_box(part, whole):
             split = part.by_warp.any(axis=1) & (whole.by_warp & ~part.by_warp).any(axis=1)
             saved = int(split.sum()) - -(-int(part.by_warp[split].sum()) // WARP)

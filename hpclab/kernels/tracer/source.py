@@ -18,7 +18,7 @@ class Unsupported(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """One function of the program; `names` is what a name means outside it: closure, globals, builtins."""
+    """One function of the program: its local names are `assigned`, `names` are closure, globals, builtins."""
 
     name: str
     signature: inspect.Signature
@@ -38,7 +38,7 @@ class Sources:
         self._read: dict[types.FunctionType, Function] = {}
 
     def function(self, of: types.FunctionType) -> Function:
-        """The syntax tree of a Python function, its lines counted in `text`."""
+        """Read the function `of`, its lines counted in `text`; Unsupported if it cannot be read or traced."""
         if of in self._read:
             return self._read[of]
         linecache.checkcache(of.__code__.co_filename)
@@ -67,7 +67,7 @@ class Sources:
         return self._read[of]
 
     def refused(self, line: int, why: str) -> Unsupported:
-        """What to raise where the tracer cannot go on in `line`."""
+        """The error to raise where the tracer cannot go on in `line`; `why` follows "the tracer"."""
         return Unsupported(f"Line {line} ({self.text.splitlines()[line - 1].strip()}): the tracer {why}.")
 
 
@@ -79,6 +79,6 @@ def python_function(kernel: object) -> types.FunctionType | None:
 
 
 def _operations(statement: ast.stmt) -> int:
-    """A measure of a statement's work: the parts of its own expressions."""
+    """Number of operations of a statement: the nodes of its own expressions, at least 1."""
     own = [child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.expr)]
     return max(1, sum(isinstance(node, ast.expr) for child in own for node in ast.walk(child)))
