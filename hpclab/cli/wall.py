@@ -12,9 +12,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from hpclab.figures import style
-    from hpclab.widgets.wall import Looks
+    from hpclab.widgets.wall import WallReader
 
-    figures, said = Looks(options.lesson, options.folder).figures()
+    figures, said = WallReader(options.lesson, options.folder).figures()
     for figure in figures:
         print(figure.axes[0].get_title("left") + ".", style.description(figure))
     if said:

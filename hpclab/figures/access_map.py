@@ -18,7 +18,7 @@ _MOST = 64  # rows: below five pixels each a row says nothing
 
 
 def draw(trace: KernelTrace, array: str) -> str:
-    """SVG of the first 64 requests to `array` (flattened) in global memory; ValueError without any."""
+    """SVG of the first 64 requests of `trace` to `array` (flattened) in global memory; ValueError if none."""
     checks.instance("trace", trace, KernelTrace)
     requests = sorted(trace.select(array=array, space="global"), key=lambda request: request.step)
     bases = [found.base for found in trace.arrays if found.name == array]
@@ -47,6 +47,7 @@ def draw(trace: KernelTrace, array: str) -> str:
 
 
 def _rows(ax: Axes, requests: Sequence[Request], base: int) -> None:
+    """Draw each request as a row: the sectors moved in grey, each lane's item in the lane's colour."""
     items = [[(at - base) // r.itemsize for at in r.addresses] for r in requests]
     first, last = min(map(min, items)), max(map(max, items)) + 1
     ax.set_xlim(first, last)
@@ -63,6 +64,7 @@ def _rows(ax: Axes, requests: Sequence[Request], base: int) -> None:
 
 
 def _title(array: str, requests: Sequence[Request]) -> str:
+    """The answer: how many items neighbouring lanes are apart, and the mean sectors of a request."""
     gaps = [abs(b - a) // r.itemsize for r in requests for a, b in pairwise(r.addresses)]
     apart = statistics.median_low(gaps) if gaps else 0
     mean = sum(request.sectors for request in requests) / len(requests)
@@ -71,6 +73,7 @@ def _title(array: str, requests: Sequence[Request]) -> str:
 
 
 def _said(trace: KernelTrace, requests: Sequence[Request], base: int) -> str:
+    """The text for screen readers."""
     one = requests[0]
     touched = [str((a - base) // one.itemsize) for a in one.addresses]
     more = f" Drawn are the first {_MOST} of {len(requests)} requests." if len(requests) > _MOST else ""

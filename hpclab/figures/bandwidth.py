@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 
 from hpclab import checks
 from hpclab.figures import style, wording
-from hpclab.figures.roofline import kind
+from hpclab.figures.roofline import basis_of
 from hpclab.figures.roofline_points import Kernel, mark, series_marks
 from hpclab.models.device import Device
 
 
 def draw(ax: Axes, device: Device, under: Sequence[Kernel]) -> Axes:
-    """Draw the kernels `under` the bandwidths of `device`; their marks are those of `roofline`."""
+    """Draw the bandwidths of the kernels `under` those of `device`; their marks are those of `roofline`."""
     checks.instance("device", device, Device)
     checks.instances("under", under, Kernel)
     roofs = [device.roof(device.precisions[0], basis) for basis in device.bases]
@@ -31,7 +31,7 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel]) -> Axes:
         said.append(f"{kernel.name}: {text} of achievable, {kernel.origin}.")
     for roof, side in zip(roofs[::-1], ("right", "left"), strict=False):
         ax.axvline(roof.bandwidth, color=style.INK, linestyle="-" if side == "left" else "--", linewidth=2)
-        words = f" {kind(roof, 'bandwidth')} {wording.rate(roof.bandwidth)} "
+        words = f" {basis_of(roof, 'bandwidth')} {wording.rate(roof.bandwidth)} "
         top: Any = {"xycoords": ("data", "axes fraction"), "ha": side, "color": style.MUTED}
         style.note(ax, words, (roof.bandwidth, 1), (0, 5), **top)
     ax.set(xlim=(0, 1.3 * roofs[0].bandwidth), ylim=(len(rows) - 0.5, -0.5), yticks=[*rows.values()])

@@ -17,8 +17,8 @@ Bars = Mapping[int, Mapping[str, float]]
 
 
 def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
-    """Mean rank-seconds by component for each node count, from Results that name a component of a bar. Means,
-    because only they still sum to the mean of the whole."""
+    """Mean rank-seconds by node count and component, of the `results` whose component is part of a bar.
+    Means, because only they still sum to the mean of the whole."""
     parts: dict[int, dict[str, list[float]]] = {}
     for result in checks.instances("results", results, Result):
         if result.component in (*COMPONENTS, UNEXPLAINED):
@@ -28,8 +28,8 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
 
 
 def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt: str = "") -> Axes:
-    """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`). `doubt` is what
-    `quality.doubt` says of the Results behind rank-seconds."""
+    """Draw `bars`: Results, or rank-seconds by component for each node count (see `rank_seconds`) with
+    `doubt`, what `quality.doubt` says of the Results behind them. `unit` is the plural of what is counted."""
     results = [] if isinstance(bars, Mapping) else checks.instances("bars", bars, Result)
     parts = bars if isinstance(bars, Mapping) else rank_seconds(results)
     for count, one in parts.items():

@@ -1,4 +1,4 @@
-"""Beside a collective's picture: this step in numbers, what the marks mean, and the time gone by."""
+"""What stands beside a collective's picture: this step in numbers, a key to the marks, and a clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FREE, SHARED = style.MUTED, style.COLOUR["communication"]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message: `size` in bytes, `took` in seconds, `times` as long as alone; `slow` over a slowed link."""
+    """A message: `size` in bytes, `took` in seconds, `times` as long as alone; `slow`: over a slowed link."""
 
     source: int
     target: int
@@ -32,7 +32,8 @@ class Sent:
 def panel(
     sent: list[Sent], collective: str, adds: bool, nodes: bool, slowed: Sequence[tuple[int, int]]
 ) -> list[str]:
-    """This step in numbers and the key; `slowed` are the pairs whose messages cross a slowed link."""
+    """SVG elements: the messages `sent` in this step in numbers, and the key. `adds`: the collective reduces;
+    `nodes`: nodes are drawn; `slowed`: the (source, target) whose messages cross a slowed link."""
     sizes, worst = [one.size for one in sent], max((one.times for one in sent if one.shared), default=0.0)
     each = f"{'up to ' * (min(sizes) < max(sizes))}{format_bytes(max(sizes))}" if sent else ""
     moves = collective == "all_to_all"
@@ -58,6 +59,7 @@ def panel(
 
 
 def _where(slowed: Sequence[tuple[int, int]]) -> str:
+    """Name the ranks that send over a slowed link: "3 to 4", "out of 3" or "out of 3 to 5"."""
     (first, target), (last, _) = slowed[0], slowed[-1]
     if len(slowed) == 1:
         return f"{first} to {target}"
@@ -65,7 +67,7 @@ def _where(slowed: Sequence[tuple[int, int]]) -> str:
 
 
 def clock(elapsed: list[float], step: int) -> list[str]:
-    """An axis of modelled time: ``elapsed[n]`` is the time after n steps, of which `step` are done."""
+    """SVG of a bar of modelled time: ``elapsed[n]`` is the time after n steps, of which `step` are done."""
     whole, y = elapsed[-1] or 1.0, 322.0
     ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
     return [
@@ -78,6 +80,7 @@ def clock(elapsed: list[float], step: int) -> list[str]:
 
 
 def _key(kind: str, x: float, y: float) -> str:
+    """SVG of a sample of the mark `kind` for the key, 26 pixels wide from `x`, its middle at `y`."""
     if kind in ("slow", "shared"):
         line = 'stroke-dasharray="3 4" stroke-width="2.5"' if kind == "slow" else 'stroke-width="6"'
         return f'<path d="M{x:.0f},{y:.1f}h26" stroke="{SHARED}" {line}/>'

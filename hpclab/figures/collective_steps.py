@@ -37,8 +37,9 @@ class StepPicture:
 
     @cached_property
     def held(self) -> list[NDArray[numpy.int64]]:
-        """After each step, what is where: shape (ranks, buffer). A sum is the bits of the ranks in it; in an
-        all-to-all a block is named by source and target."""
+        """What all buffers hold before the first step and after each: arrays of shape (ranks, buffer). An
+        element is a bit mask of the ranks whose values are summed in it, or in an all-to-all a number that
+        stands for its source and target; 0 is empty."""
         count = self.schedule.ranks
         buffers = []
         for rank in range(count):
@@ -53,7 +54,7 @@ class StepPicture:
         return states
 
     def _wanted(self, rank: int) -> NDArray[numpy.int64]:
-        """What the rank's buffer holds in the end where its result lies, -1 elsewhere."""
+        """What the rank's buffer holds in the end where its result lies, -1 elsewhere: shape (buffer,)."""
         wanted = numpy.full(self.schedule.buffer, -1, numpy.int64)
         wanted[layout(self.schedule, rank).result] = self.held[-1][rank][layout(self.schedule, rank).result]
         return wanted
@@ -82,7 +83,7 @@ class StepPicture:
         return f"{name}, {where}: {format_seconds(self.elapsed(step))} (modelled)"
 
     def draw(self, step: int) -> str:
-        """The picture after `step` steps, with the messages of the last of them."""
+        """SVG of the buffers after `step` steps, with the messages of the last of them."""
         sent = self.sent(step)
         body = [_MOVE, *self._grounds(), *self._ranks(step)]
         body += [self._arrow(message, len(sent)) for message in sent]
@@ -91,7 +92,7 @@ class StepPicture:
         return diagram.document(self.title(step), self._described(step, sent), body, height=HEIGHT)
 
     def sent(self, step: int) -> list[side.Sent]:
-        """The messages between ranks of a step, counted from 1; rows from one rank to one other are one."""
+        """The messages between ranks in a step, counted from 1; those of one pair are added up."""
         if not step:
             return []
         messages, together = self.schedule.messages, dict[tuple[int, int], list[int]]()
@@ -109,10 +110,12 @@ class StepPicture:
         return found
 
     def _at(self, rank: float) -> complex:
+        """The middle of a rank's box on the oval, as x + y i in pixels."""
         turn = 2 * math.pi * rank / self.schedule.ranks - math.pi / 2
         return _CENTRE + complex(_RADII[0] * math.cos(turn), _RADII[1] * math.sin(turn))
 
     def _grounds(self) -> list[str]:
+        """SVG of a band behind the ranks of each node."""
         markup = []
         for first in range(0, self.schedule.ranks, self.per_node) if self.per_node > 1 else ():
             last = min(first + self.per_node, self.schedule.ranks) - 1
@@ -122,6 +125,7 @@ class StepPicture:
         return markup
 
     def _ranks(self, step: int) -> list[str]:
+        """SVG of every rank's box: its number and its buffer after `step` steps."""
         markup, (width, height) = [], _BOX
         slow = {source for source, _ in self.slowed}
         for rank in range(self.schedule.ranks):
@@ -139,7 +143,7 @@ class StepPicture:
         return markup
 
     def _strip(self, step: int, rank: int, left: float, top: float, width: float, height: float) -> list[str]:
-        """The buffer: runs of elements that hold the same thing."""
+        """SVG of a rank's buffer: a box for each run of elements with the same contents."""
         held, wanted, first = self.held[step][rank], self._wanted(rank), self.held[0][rank]
         still = held == first if self.schedule.collective == "all_to_all" else numpy.zeros(len(held), bool)
         markup, begin, scale = list[str](), 0, width / max(1, len(held))
@@ -156,14 +160,14 @@ class StepPicture:
         return markup
 
     def _inside(self, rank: int, along: float) -> complex:
-        """Where arrows touch a rank: on the side of the oval's middle, `along` pixels along its edge."""
+        """Where arrows touch a rank's box: on the oval's inside, `along` pixels along its edge."""
         at = self._at(rank)
         way = (_CENTRE - at) / abs(_CENTRE - at)
         sides = zip(_BOX, (abs(way.real), abs(way.imag)), strict=True)
         return at + way * complex(min((length / 2 + 5) / max(part, 1e-9) for length, part in sides), along)
 
     def _arrow(self, message: side.Sent, among: int) -> str:
-        """A message as an arrow with a token that travels along it; among very many only a faint line."""
+        """SVG of a message: an arrow with a token that travels along it; `among` very many, a faint line."""
         many = among > _MANY * self.schedule.ranks
         apart = 9.0 if self.schedule.ranks > 2 and not many else 0.0
         start, end = self._inside(message.source, -apart), self._inside(message.target, apart)
@@ -191,6 +195,7 @@ class StepPicture:
         )
 
     def _described(self, step: int, sent: list[side.Sent]) -> str:
+        """The text for screen readers."""
         shares = []
         for rank in range(self.schedule.ranks):
             wanted = self._wanted(rank)
@@ -207,4 +212,5 @@ class StepPicture:
 
 
 def _xy(place: complex) -> str:
+    """``"x,y"`` in pixels, for the path of an SVG."""
     return f"{place.real:.1f},{place.imag:.1f}"

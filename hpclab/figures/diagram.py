@@ -10,7 +10,7 @@ from hpclab.figures.style import GROUND, INK, TEXT, TITLE, WIDTH
 
 
 def text_width(string: str, size: float = TEXT, bold: bool = False) -> float:
-    """Roughly the width of `string` in DejaVu Sans; other fonts are narrower."""
+    """The estimated width of `string` in DejaVu Sans, in pixels; other fonts are narrower."""
     ems = sum(0.37 if c in "iljtfr.,:;|!'() " else 0.95 if c in "mwMW@%—" else 0.63 for c in string)
     return size * ems * (1.13 if bold else 1)
 
@@ -18,7 +18,7 @@ def text_width(string: str, size: float = TEXT, bold: bool = False) -> float:
 def text(
     x: float, y: float, string: str, *, anchor: str = "start", colour: str = INK, bold: bool = False
 ) -> str:
-    """A line of text, escaped, with its baseline at `y`; `anchor` is start, middle or end."""
+    """SVG of a line of text, escaped, with its baseline at `y`; `anchor` is start, middle or end."""
     weight = ' font-weight="600"' if bold else ""
     place = f' text-anchor="{anchor}"' if anchor != "start" else ""
     fill = f' fill="{colour}"' if colour != INK else ""
@@ -26,7 +26,7 @@ def text(
 
 
 def box(x: float, y: float, width: float, height: float, fill: str, tip: str = "", **attributes: Any) -> str:
-    """A rectangle with more SVG `attributes` (``stroke_width=2``); `tip` is what the mouse shows."""
+    """SVG of a rectangle with more SVG `attributes` (``stroke_width=2``); `tip` is what the mouse shows."""
     more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
     place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{more}'
     return f"<rect {place}><title>{escape(tip)}</title></rect>" if tip else f"<rect {place}/>"
@@ -46,8 +46,8 @@ def wrap(string: str, width: float, size: float = TEXT, bold: bool = False) -> l
 
 def document(title: str, description: str, body: Iterable[str], *, height: float) -> str:
     """An SVG that scales with its cell, its `title` drawn at the top and `description` for screen readers.
-    The body starts below ``title_height(title)``. Ids are made unique: a page takes a pattern from the first
-    element with its id, and shows none where that one is hidden."""
+    The body starts below ``title_height(title)``. Ids are made unique, because a page takes ``url(#id)`` from
+    the first element with that id, even from a hidden one."""
     name = f"h{uuid.uuid4().hex[:8]}"
     inside = re.sub(r'( id="|url\(#)', rf"\1{name}-", "".join(body))
     lines = wrap(title, WIDTH, TITLE, bold=True)

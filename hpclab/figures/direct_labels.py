@@ -43,7 +43,8 @@ def _before_labels(ax: Axes, arrange: Callable[[Any], None]) -> None:
     ax.add_artist(artist)
 
 
-def _leader(colour: str, **more: Any) -> dict[str, Any]:
+def _label_line(colour: str, **more: Any) -> dict[str, Any]:
+    """The `arrowprops` of ``ax.annotate`` for a thin line, without a head, from a label to its point."""
     return {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 3, **more}
 
 
@@ -54,7 +55,7 @@ def at_right(ax: Axes, labels: Sequence[Label]) -> None:
         ax.annotate(
             label.text, (label.x, min(max(label.y, low), high)), (MARGIN, 0.5), textcoords="axes fraction",
             color=style.ink(label.colour), va="center", linespacing=1.1, annotation_clip=False,
-            arrowprops=_leader(label.colour, relpos=(0, 0.5)),
+            arrowprops=_label_line(label.colour, relpos=(0, 0.5)),
         )
         for label in labels
     ]  # fmt: skip
@@ -77,7 +78,7 @@ def beside(ax: Axes, labels: Sequence[Label]) -> None:
     for label in labels:
         place, colour = (label.x, label.y), style.ink(label.colour)
         notes.append(ax.annotate(label.text, place, (0, 0), color=colour, **letters))
-        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_leader(colour), **common))
+        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_label_line(colour), **common))
 
     def arrange(renderer: Any) -> None:
         unit, sizes = renderer.points_to_pixels(1), []
@@ -124,9 +125,10 @@ class FreeSpace:
                 self._texts += boxes
 
     def find(self, point: Any, size: Any, also: Sequence[Bbox] = ()) -> tuple[Bbox, Any] | None:
-        """The free box for a text of this `size` nearest to `point`, off the boxes `also`, and the end of its
-        line from the point, None right beside it. None without room. A line that crosses a text or a mark, or
-        worse, another line, is taken only for want of a better one."""
+        """Find the free box nearest to `point` for a text of this `size`, off the boxes `also`. Return it
+        with the end of the line that leads there from the point, or with None where it is so near that it
+        needs no line; return None without room. A line that crosses a text or a mark, or worse, another line,
+        is taken only for want of a better one."""
         (x, y), (width, height), frame = point, size, self.frame
         taken = numpy.array([box.extents for box in (*self.taken, *also)]).reshape(-1, 4)
         best, worth = None, 4
@@ -159,13 +161,13 @@ class FreeSpace:
 
 
 def between(start: Any, end: Any, half: float) -> list[Bbox]:
-    """Boxes along a line, each 2 `half` wide."""
+    """Squares, 2 `half` wide, that cover the line from `start` to `end`."""
     steps = max(1, round(float(numpy.hypot(*numpy.subtract(end, start))) / (2 * half)))
     return [Bbox([place - half, place + half]) for place in numpy.linspace(start, end, steps + 1)]
 
 
 def spread(places: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
-    """The middles of boxes of these `heights`, near to `places`, not overlapping, from `low` to `high`."""
+    """The middles of boxes of these `heights` from `low` to `high`: near to `places`, not overlapping."""
     if not places:
         return []
     order = numpy.argsort(places, kind="stable")

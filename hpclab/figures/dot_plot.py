@@ -12,7 +12,7 @@ from hpclab.units import format_seconds
 
 
 def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *, title: str = "") -> Axes:
-    """A row for each `component` of the results (seconds), and a line at `predicted` seconds. ValueError
+    """Draw a row for each `component` of the results (seconds), and a line at `predicted` seconds. ValueError
     where there is nothing to draw."""
     rows: dict[str, list[Result]] = {}
     for result in checks.instances("results", results, Result):
@@ -52,6 +52,6 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
 
 
 def _median(group: Sequence[Result]) -> str:
-    """Of the group's strongest origin."""
+    """The median of the results with the strongest origin in the `group`, as text."""
     best = min((result.origin for result in group), key=list(Origin).index)
     return format_seconds(statistics.median(r.value for r in group if r.origin is best))

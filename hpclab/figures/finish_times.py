@@ -1,4 +1,4 @@
-"""When each rank of a collective is done, for more ranks than a circle holds."""
+"""When each rank of a collective is done, for more ranks than `collective_steps` draws."""
 
 from matplotlib.axes import Axes
 

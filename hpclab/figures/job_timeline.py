@@ -1,4 +1,4 @@
-"""When jobs waited and when they ran: a row for each. Slurm keeps whole seconds, so a bar may be one off."""
+"""When jobs waited and when they ran: a row for each. Slurm keeps whole seconds, so a bar may be 1 s off."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable

@@ -27,11 +27,13 @@ def colour(lane: int) -> str:
 
 
 def _centre(lane: int) -> float:
+    """The x of a lane's middle, in pixels."""
     return LEFT + (lane + 0.5) * CELL
 
 
 def draw(top: float, active: Iterable[int], waiting: Iterable[int] = (), tips: Mapping[int, str] = {}) -> str:
-    """The row: `active` lanes filled, `waiting` ones crossed out, the rest (no such thread) dotted."""
+    """SVG of the lanes below `top`: `active` ones filled, `waiting` ones crossed out, the rest (no such
+    thread) dotted; `tips` by lane are what the mouse shows."""
     y, side = top + 1.35 * style.TEXT, CELL - 2
     markup = [diagram.text(0, y + CELL - 5, "lane", colour=style.MUTED)]
     for lane in range(WARP):
@@ -51,13 +53,13 @@ def draw(top: float, active: Iterable[int], waiting: Iterable[int] = (), tips: M
 
 
 def memory_height(requests: Sequence[Request]) -> float:
-    """Pixels for the one of `requests` that touches most rows, and for the banks' bars where needed."""
+    """Pixels that `memory` takes for the one of `requests` that has most rows, and for any banks' bars."""
     rows = max((request.lines for request in requests), default=1)
     return rows * _row(rows) + _BANKS * any(request.space == "shared" for request in requests)
 
 
 def hatch(name: str) -> str:
-    """The pattern of what was moved for nothing, to be filled with ``url(#name)``."""
+    """SVG definition of the pattern of bytes moved though no lane asked; to be filled with ``url(#name)``."""
     return (
         f'<defs><pattern id="{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
         f'<rect width="8" height="8" fill="{style.GROUND}"/>'
@@ -66,7 +68,8 @@ def hatch(name: str) -> str:
 
 
 def memory(request: Request, base: int, top: float, tips: Mapping[int, str]) -> str:
-    """Rows, words and the lines from the lanes; `base` is the address that the rows are counted from."""
+    """SVG of the memory of `request`: its rows, their words and a line to each from its lane. Rows are
+    numbered in bytes from the address `base`."""
     rows = sectors(request.addresses, request.itemsize, LINE)
     tall = _row(len(rows))
     at = {row: top + n * tall for n, row in enumerate(rows)}
@@ -89,12 +92,14 @@ def memory(request: Request, base: int, top: float, tips: Mapping[int, str]) -> 
 
 
 def _row(rows: int) -> float:
+    """The height of each of so many `rows`, in pixels."""
     return min(_TALLEST, _ROOM / rows)
 
 
 def _words(
     request: Request, at: Mapping[int, float], thick: float, top: float, tips: Mapping[int, str]
 ) -> list[str]:
+    """SVG of each lane's bytes, in the row whose y is in `at`, and of the lines to them from the lanes."""
     words, links = [], []
     for lane, address in zip(request.lanes, request.addresses, strict=True):
         row, within = divmod(address, LINE)
@@ -108,7 +113,7 @@ def _words(
 
 
 def _bars(request: Request, top: float) -> list[str]:
-    """Below each bank of shared memory a bar of the words it is asked for."""
+    """SVG of a bar below each bank of shared memory: how many different words it is asked for."""
     if request.space != "shared":
         return []
     counts = words_by_bank(request.addresses, request.itemsize)

@@ -14,7 +14,7 @@ _MOST = 7  # rows shown at once
 
 
 def window(source: str, line: int, columns: int = 1) -> list[tuple[int, str]]:
-    """The rows around `line`, from the `def` on, each with the number of its line from 1."""
+    """(number of a line, code) for each row drawn around `line`, beside so many `columns` of costs."""
     fits = int((style.WIDTH - _COLUMN * columns - _NUMBER) / (style.TEXT * _EM))
     lines = textwrap.dedent(source).splitlines()
     first = next((n for n, text in enumerate(lines) if text.lstrip().startswith("def ")), 0)
@@ -34,7 +34,7 @@ def height(source: str, columns: int = 1) -> float:
 
 
 def draw(top: float, source: str, line: int, costs: Mapping[str, Mapping[int, str]], heading: str) -> str:
-    """The listing at `top`; `costs` are columns: by heading, the text beside a line."""
+    """SVG of the listing at `top`, `line` marked; `costs` are columns: by heading, the text beside a line."""
     ends = [style.WIDTH - 6 - _COLUMN * place for place in reversed(range(len(costs)))]
     markup = [diagram.text(0, top + ROW * 0.8, heading, colour=style.MUTED)]
     for x, name in zip(ends, costs, strict=True):

@@ -16,8 +16,8 @@ _AXES = {"elapsed": "Time since training began", "step": "Step", "tokens": "Toke
 def draw(
     ax: Axes, losses: Sequence[Result], *, by: str = "ranks", along: str = "elapsed", title: str = ""
 ) -> Axes:
-    """A line of Results "loss" (nats a token) for each value of the parameter `by`, against the parameter
-    `along`: "elapsed", in seconds, "step" or "tokens"."""
+    """Draw a line of Results "loss" (nats a token) for each value of the parameter `by`, against the
+    parameter `along`: "elapsed", in seconds, "step" or "tokens"."""
     lines: dict[Any, dict[float, float]] = {}
     for one in checks.instances("losses", losses, Result):
         lines.setdefault(one.parameters[by], {})[one.parameters[along]] = one.value

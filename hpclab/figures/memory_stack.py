@@ -20,8 +20,8 @@ _COLOURS = {  # from the bottom up: what does not depend on the batch, then what
 
 
 def draw(ax: Axes, bars: Mapping[str, Memory], capacity: float = 0.0, *, title: str = "") -> Axes:
-    """A bar of bytes for each name; `capacity` bytes are a line (0: none). ValueError for an empty mapping.
-    Without a `title` the answer is whether the fullest of them fits."""
+    """Draw a bar of bytes for each name; `capacity` bytes are a line (0: none). ValueError for an empty
+    mapping. The default `title` says whether the fullest of them fits."""
     checks.instances("bars", checks.instance("bars", bars, Mapping).values(), Memory)
     if not bars:
         raise ValueError("There is no memory to draw yet: give a name and a Memory for each bar.")

@@ -38,21 +38,21 @@ class Line:
 
 
 def line(name: str, time: Callable[[float], Any], sizes: Iterable[float]) -> Line:
-    """The curve of `time(size)`; `name` is an algorithm or a label."""
+    """The Line of `time(size)`, seconds at `sizes` in bytes; `name` is an algorithm or a label."""
     every = tuple(sorted(set(sizes)))
     label = f"{wording.spelled(name)}, predicted" if name in COLOURS else name
     return Line(label, every, tuple(float(time(size)) for size in every), name)
 
 
 def through(times: Mapping[str, Callable[[float], Any]], points: Sequence[Result]) -> list[Line]:
-    """The curves of `times`, by algorithm, from the smallest to the largest of `points`."""
+    """The Lines of `times`, functions of a size by algorithm, over the message sizes of `points`."""
     sizes = [point.parameters["bytes"] for point in points]
     some = numpy.geomspace(min(sizes), max(sizes), 13).tolist()
     return [line(name, time, some) for name, time in times.items()]
 
 
 def library(machine: str, ranks: int, sizes: Sequence[float]) -> Line:
-    """An all-reduce as a library does it on a machine of `models.presets`, modelled."""
+    """The Line of an all-reduce by NCCL or MPI on `ranks` of a `machine` of `models.presets`, modelled."""
     place = checks.instance("place", presets.PRESETS[machine].place(ranks), Job | Fabric, "a known machine")
     return line(f"{ranks} × {machine}", lambda n: predict("all_reduce", n, place).seconds, sizes)
 
@@ -102,7 +102,7 @@ def draw(
 
 
 def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:
-    """Draw every repeat of one algorithm, by origin; its name at the median of its largest size."""
+    """Draw all repeats of one algorithm, by origin; return its labels, at the median of the largest size."""
     names = []
     for origin in Origin:
         if same := [point for point in points if point.origin is origin]:

@@ -41,6 +41,7 @@ def draw(
 
 
 def _node(node: Any, jobs: Sequence[Any]) -> str:
+    """The box of a node: with the `jobs` that it runs, else with its state."""
     if jobs:
         return box(node.name, "job " + ", ".join(str(job.id) for job in jobs), "compute")
     state = node.state.lower()
@@ -48,6 +49,7 @@ def _node(node: Any, jobs: Sequence[Any]) -> str:
 
 
 def _queue(jobs: Sequence[Any]) -> list[str]:
+    """A box for each of `jobs`, or, if they are many, for each state with the number of jobs in it."""
     if len(jobs) <= _LISTED:
         return [box(f"job {job.id}", _state(job), "queue wait") for job in jobs]
     counts = Counter(_state(job) for job in jobs)
@@ -55,6 +57,7 @@ def _queue(jobs: Sequence[Any]) -> list[str]:
 
 
 def _state(job: Any) -> str:
+    """A job's state, with Slurm's reason while it is pending, or with the nodes on which it runs."""
     state = job.state.lower()
     if state.startswith("pend") and job.reason not in ("", "None"):
         return f"{state}: {job.reason}"
@@ -62,7 +65,7 @@ def _state(job: Any) -> str:
 
 
 def box(name: str, state: str = "", meaning: str = "idle") -> str:
-    """A box for a node, a job or a process, escaped; `meaning` gives its colour, and idle is dashed."""
+    """HTML of a box for a node, job or process, escaped; `meaning` gives its colour, and idle is dashed."""
     line = "dashed" if meaning == "idle" else "solid"
     said = f"<b>{escape(name)}</b> {escape(state)}" if state else escape(name)
     css = f"display:inline-block;border:2px {line} {style.COLOUR[meaning]};border-radius:5px;padding:0 8px"

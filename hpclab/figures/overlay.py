@@ -33,24 +33,24 @@ class Overlay:
         self._over: list[str] = []
 
     def at(self, x: float, y: float) -> Place:
-        """Where a point of the data lies, in the SVG's units."""
+        """The place of a point of the data, in the SVG's units."""
         across, up = self._transform.transform((x, y)) * self._scale
         return float(across), float(self.height - up)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], colour: str) -> None:
-        """A dashed line through the points."""
+        """Add a dashed line through the points."""
         places = self._transform.transform([*zip(xs, ys, strict=True)]) * self._scale
         path = "L".join(f"{x:.1f},{min(max(self.height - y, -2000), 4000):.1f}" for x, y in places)
         drawn = f'fill="none" stroke="{colour}" stroke-width="2.3" stroke-dasharray="7 4"'
         self._inside.append(f'<path d="M{path}" {drawn}/>')
 
     def mark(self, x: float, y: float, colour: str = style.INK) -> None:
-        """A modelled number, as ``style.mark`` has it."""
+        """Add the mark of a modelled number, as ``style.mark`` has it."""
         x, y = self.at(x, y)
         self._over.append(f'<path d="M{x - 4.5:.1f},{y:.1f}h9" stroke="{colour}" stroke-width="3"/>')
 
     def guess(self, x: float, y: float, colour: str) -> None:
-        """What a learner predicted, with a dotted line to the right margin."""
+        """Add the mark of what a learner predicted, with a dotted line to the right margin."""
         x, y = self.at(x, y)
         self._over.append(
             f'<path d="M{x:.1f},{y:.1f}H{self.right:.1f}" stroke="{colour}" stroke-dasharray="2 3"/>'
@@ -58,7 +58,7 @@ class Overlay:
         )
 
     def arrow(self, start: Place, end: Place, text: str, colour: str) -> None:
-        """An arrow between points that do not nearly coincide, and `text` at its end where there is room."""
+        """Add an arrow, unless it were very short, and `text` at its end where there is room."""
         (x, y), (right, low) = self.at(*start), self.at(*end)
         far = math.hypot(right - x, low - y)
         if far > 18:
@@ -83,7 +83,7 @@ class Overlay:
         )
 
     def vertical(self, x: float, label: str) -> None:
-        """A line across the axes at `x`, its label on dark ground below them."""
+        """Add a line across the axes at `x`, its label on dark ground below them."""
         (place, _), low = self.at(x, 1), self.bottom + 1.3 * _POINT
         half = text_width(label, _POINT, bold=True) / 2 + 5
         self._over.append(
@@ -94,7 +94,7 @@ class Overlay:
         )
 
     def at_right(self, labels: Sequence[Label]) -> None:
-        """Texts in the right margin, as ``direct_labels.at_right`` writes them."""
+        """Add texts in the right margin, as ``direct_labels.at_right`` writes them."""
         points = [self.at(label.x, label.y) for label in labels]
         ends = [min(max(y, self.top), self.bottom) for _, y in points]
         heights = [_LINE * len(label.text.splitlines()) for label in labels]
@@ -110,14 +110,14 @@ class Overlay:
                 self._over.append(f'<text {at} fill="{style.ink(label.colour)}">{escape(line)}</text>')
 
     def title(self, text: str) -> None:
-        """A title in place of that of the axes, which is then to be left empty."""
+        """Add a title in place of that of the axes, which is then to be left empty."""
         self._over.append(
             f'<text x="{0.006 * self.width:.1f}" y="{self.top - 10:.1f}" font-size="15.75"'
             f' font-weight="bold">{escape(text)}</text>'
         )
 
     def svg(self) -> str:
-        """The layer, for a box with ``position: relative`` around the figure's own markup."""
+        """The overlay as SVG, for a box with ``position: relative`` around the figure's own markup."""
         frame = f'width="{self.right - self.left:.1f}" height="{self.bottom - self.top:.1f}"'
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}"'

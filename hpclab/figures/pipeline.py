@@ -24,7 +24,7 @@ _DIGIT, _ACROSS = 13.0, 0.78 * style.WIDTH  # pixels
 
 
 def compare(above: PipelineTime, below: PipelineTime) -> Figure:
-    """Both over one time axis."""
+    """Draw `above` over `below`, both on a time axis at least as long as `above` takes."""
     figure, axes = pyplot.subplots(2, figsize=(style.WIDTH / 96, 4.9))
     for ax, timing in zip(axes, (above, below), strict=True):
         draw(ax, timing, until=above.makespan)
@@ -32,10 +32,10 @@ def compare(above: PipelineTime, below: PipelineTime) -> Figure:
 
 
 def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
-    """Draw `timing` on a time axis of at least `until` seconds; of more than MOST ranks some are drawn."""
+    """Draw `timing` on a time axis of at least `until` seconds; of many ranks only MOST are drawn."""
     pipeline = checks.instance("timing", timing, PipelineTime).pipeline
     span = max(until, timing.makespan)
-    shown = style.some(pipeline.ranks, MOST)
+    shown = style.evenly_spaced(pipeline.ranks, MOST)
     ax.barh(range(len(shown)), timing.makespan, 0.8, facecolor=style.GROUND, edgecolor=style.GRID)
     _boxes(ax, timing, shown, _DIGIT * len(f"{pipeline.micro_batches - 1}") * span / _ACROSS)
     keys = [Patch(**_attributes(word), label=word) for word in _KINDS]
@@ -61,7 +61,7 @@ def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
 
 
 def _boxes(ax: Axes, timing: PipelineTime, shown: Sequence[int], room: float) -> None:
-    """The steps of the ranks `shown`; their numbers, where they last longer than `room` seconds."""
+    """Draw the steps of the ranks `shown`; number those that last longer than `room` seconds."""
     steps, ranks, chunks = timing.pipeline.steps, timing.pipeline.ranks, timing.pipeline.chunks
     drawn = numpy.isin(steps["rank"], shown)
     for (kind, word), chunk in product(enumerate(_KINDS), range(chunks)):
@@ -78,5 +78,6 @@ def _boxes(ax: Axes, timing: PipelineTime, shown: Sequence[int], room: float) ->
 
 
 def _attributes(word: str, pale: float = 0.0) -> dict[str, Any]:
+    """Attributes of the boxes of a `word` of _KINDS, the paler the nearer `pale` is to 1."""
     red, green, blue = (part + (1 - part) * 0.65 * pale for part in to_rgb(_KINDS[word]))
     return {"facecolor": (red, green, blue), "edgecolor": "#00000099"}

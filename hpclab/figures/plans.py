@@ -32,7 +32,7 @@ _NODES, _SIZE, _HIGH, _ACROSS, _DOWN, _LEFT = 3, 46.0, 26.0, 80.0, 42.0, 92.0  #
 
 
 def grouped(parts: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of each part that is drawn."""
+    """Sum the seconds of a step's `parts` (of `StepTime`) by the part as which they are drawn."""
     found = dict.fromkeys(_ATTRIBUTES, 0.0)
     for part, seconds in parts.items():
         found[_PARTS.get(part, "compute")] += seconds
@@ -40,7 +40,7 @@ def grouped(parts: Mapping[str, float]) -> dict[str, float]:
 
 
 def name(plan: Plan) -> str:
-    """``"DP 4 · TP 8 · PP 16"``, and below it what is unusual."""
+    """The plan as text: ``"DP 4 · TP 8 · PP 16"``, and below it its micro-batch and what is unusual."""
     words = [f"DP {plan.data}", f"TP {plan.tensor}", f"PP {plan.pipeline}"]
     words += [f"CP {plan.context}"] * (plan.context > 1)
     more = [f"{plan.chunks} chunks"] * (plan.chunks > 1) + [f"micro-batch {plan.micro_batch}"]
@@ -49,7 +49,7 @@ def name(plan: Plan) -> str:
 
 
 def steps(ax: Axes, plans: Mapping[str, Mapping[str, float]], title: str) -> Axes:
-    """A bar across for the step of each of `plans`, from its seconds by part; there is at least one."""
+    """Draw a horizontal bar for the step of each of `plans`, at least one, from its seconds by part."""
     bars = {label: grouped(parts) for label, parts in plans.items()}
     totals = [sum(bar.values()) for bar in bars.values()]
     top = max(totals)
@@ -69,7 +69,7 @@ def steps(ax: Axes, plans: Mapping[str, Mapping[str, float]], title: str) -> Axe
 
 
 def placement(plan: Plan, node_gpus: int) -> str:
-    """SVG of the first nodes, of `node_gpus` GPUs, that rank 0's groups touch, with lines to its peers."""
+    """SVG of the first nodes, of `node_gpus` GPUs, with rank 0's peers in its groups, and a line to each."""
     rows = {axis: row for axis, row in plan.groups(0).items() if len(row) > 1}
     others = {axis: sorted({peer // node_gpus for peer in row} - {0}) for axis, row in rows.items()}
     turns = (node for turn in zip_longest(*others.values()) for node in turn if node is not None)
@@ -112,6 +112,7 @@ def placement(plan: Plan, node_gpus: int) -> str:
 
 
 def _line(begin: tuple[float, float], end: tuple[float, float], colour: str, aside: float) -> str:
+    """SVG of a line between two GPUs: an arc inside a node, else dashed and moved `aside` pixels."""
     (x, y), (to_x, to_y) = ((at[0] + _SIZE / 2, at[1] + _HIGH / 2) for at in (begin, end))
     if y == to_y:  # an arc over the GPUs between: NVLink
         path, dash = f"M{x:.1f},{y:.1f}Q{(x + to_x) / 2:.1f},{y - 34:.1f} {to_x:.1f},{to_y:.1f}", ""

@@ -1,4 +1,4 @@
-"""What a model says of published trainings over what was published, by their GPUs: one is right."""
+"""Times that a model predicts for published trainings, divided by the published ones, by number of GPUs."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ WITHIN = 0.1  # the band that is shaded
 
 
 def draw(ax: Axes, tables: Mapping[str, Sequence[PredictedRow]]) -> Axes:
-    """A cross for each placed row of `tables` that is a time or a rate: predicted over published time.
-    ValueError where there is none."""
+    """Draw a cross for each row of `tables` (rows by label) that is a time or a rate and has a prediction:
+    the predicted time divided by the published one. ValueError where there is none."""
     labels, errors = list[direct_labels.Label](), list[float]()
     ax.axhspan(1 - WITHIN, 1 + WITHIN, color=style.GRID, alpha=0.6, linewidth=0)
     ax.axhline(1, color=style.COLOUR["ideal"], linewidth=1.2)
@@ -46,7 +46,7 @@ def draw(ax: Axes, tables: Mapping[str, Sequence[PredictedRow]]) -> Axes:
 
 
 def _point(row: PredictedRow) -> tuple[float, float] | None:
-    """(GPUs, predicted time over published) of a row."""
+    """(GPUs, predicted over published time) of a row; None where it has no such ratio."""
     seen = row.observation
     if seen.unit not in ("s", "1/s") or not seen.value > 0 or not (row.value or 0) > 0:
         return None

@@ -39,8 +39,8 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
         ridge, colour = max(roof.ridge, LOW), style.COLOUR["compute"]
         ax.plot([LOW, ridge], [roof.bandwidth * LOW, roof.rate], line, color=style.INK, linewidth=2)
         ax.plot([ridge, HIGH], [roof.rate, roof.rate], line, color=colour)
-        words = f"{PRECISIONS[precision]} {kind(roof, 'rate')}\n{format_flops(roof.rate, per_second=True)}"
-        labels.append(Label(HIGH, roof.rate, words, colour))
+        text = f"{PRECISIONS[precision]} {basis_of(roof, 'rate')}\n{format_flops(roof.rate, per_second=True)}"
+        labels.append(Label(HIGH, roof.rate, text, colour))
     direct_labels.at_right(ax, labels)
     _bandwidths(ax, roofs)
     _ridge(ax, roofs[-1])
@@ -48,7 +48,7 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     for kernel in shown:  # every repeat is a mark; the tip says what it is
         at, own = min(kernel.intensity, HIGH), mark(kernel, series[kernel.series]) | {"clip_on": False}
         both = zip(kernel.rates, kernel.bandwidths, strict=True)
-        texts = (f"{kernel.name}: {_both(*one)}, {kernel.origin} {kernel.note}" for one in both)
+        texts = (f"{kernel.name}: {_rate_and_bandwidth(*one)}, {kernel.origin} {kernel.note}" for one in both)
         style.plot(ax, [at] * len(kernel.rates), kernel.rates, own, texts)
     steps = Counter(kernel.series for kernel in {kernel.name: kernel for kernel in shown}.values())
     several = {name: one for name, one in series.items() if steps[name] > 1}
@@ -67,18 +67,19 @@ def over(ax: Axes, before: Kernel, after: Kernel) -> Overlay:
     return layer
 
 
-def kind(roof: Roof, what: str) -> str:
+def basis_of(roof: Roof, what: str) -> str:
+    """ "peak", "assumed" or "measured": what the "rate" or the "bandwidth" (`what`) of `roof` rests on."""
     return "peak" if roof.basis == "peak" else "assumed" if what in roof.assumed else "measured"
 
 
 def ridge_of(roof: Roof) -> str:
-    """ "achievable ridge at 17"."""
+    """The ridge point in words: ``"achievable ridge at 17"`` FLOP per byte."""
     return f"{roof.basis} ridge at {roof.ridge:.{0 if roof.ridge >= 9.95 else 1}f}"
 
 
 def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
     """Write the roofs' bandwidths above the slope, turned as it is."""
-    words = [f"{wording.rate(r.bandwidth)} {kind(r, 'bandwidth')}" for r in pair]
+    words = [f"{wording.rate(r.bandwidth)} {basis_of(r, 'bandwidth')}" for r in pair]
     end = max(pair[0].ridge, 4 * LOW)
     logarithms = offset_copy(ax.transLimits + ax.transAxes, ax.get_figure(root=True), -12, -5, "points")
     ax.text(
@@ -89,6 +90,7 @@ def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
 
 
 def _ridge(ax: Axes, roof: Roof) -> None:
+    """Mark the ridge point, and write its FLOP per byte beside it."""
     ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1, in_layout=False)
     left = roof.ridge > math.sqrt(LOW * HIGH)  # in the right half it would run into the key
     side: Any = {"xycoords": ("data", "axes fraction"), "ha": "right" if left else "left"}
@@ -98,7 +100,7 @@ def _ridge(ax: Axes, roof: Roof) -> None:
 
 
 def _legend(ax: Axes, shown: Sequence[Kernel], several: Series) -> None:
-    """The legend, in the margin below the roofs' names."""
+    """Draw the legend in the margin, below the roofs' names: series in `several`, and origins."""
     lines = {name: Line2D([], [], linestyle="none", **one) for name, one in several.items()}
     for origin in Origin:
         if of_it := [kernel for kernel in shown if kernel.origin is origin]:
@@ -109,7 +111,7 @@ def _legend(ax: Axes, shown: Sequence[Kernel], several: Series) -> None:
 
 
 def _named(shown: Sequence[Kernel], series: Series, several: Series) -> list[Label]:
-    """A label for each spot where kernels stand, without the names of `several`, which are in the key."""
+    """A label for each spot with kernels; those in `several`, named in the legend, have only their step."""
     spots: dict[tuple[int, ...], list[Kernel]] = {}
     for kernel in shown:
         spot = tuple(round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
@@ -124,21 +126,23 @@ def _named(shown: Sequence[Kernel], series: Series, several: Series) -> list[Lab
 
 
 def _said(device: Device, roofs: Sequence[Roof], every: Sequence[Kernel]) -> str:
+    """The text for screen readers."""
     words = [f"Roofline of {device.title}, both axes logarithmic."]
     for roof in roofs:
-        both = _both(roof.rate, roof.bandwidth)
+        both = _rate_and_bandwidth(roof.rate, roof.bandwidth)
         words.append(f"{PRECISIONS[roof.precision]}, {roof.basis}: {both}, {ridge_of(roof)} FLOP per byte.")
     words += filter(None, [roofs[-1].caveat])
     for kernel in every:
-        both = _both(statistics.median(kernel.rates), statistics.median(kernel.bandwidths))
+        both = _rate_and_bandwidth(statistics.median(kernel.rates), statistics.median(kernel.bandwidths))
         where = f"{_figures(kernel.intensity)} FLOP per byte, {both}" if kernel.on_axis else "no place here"
         words.append(f"{kernel.name}: {', '.join(filter(None, (where, kernel.origin, kernel.note)))}.")
     return " ".join(words)
 
 
-def _both(rate: float, bandwidth: float) -> str:
+def _rate_and_bandwidth(rate: float, bandwidth: float) -> str:
     return f"{format_flops(rate, per_second=True)}, {wording.rate(bandwidth)}"
 
 
 def _figures(value: float) -> str:
+    """A number as text, with two or three significant digits, or as a whole number from 100 on."""
     return f"{value:.0f}" if value >= 99.5 else f"{value:.3g}" if value >= 1 else f"{value:.2g}"

@@ -21,7 +21,7 @@ _SERIES = (  # of a ladder's steps: neither the roof's colours nor the what-if's
 @dataclass(frozen=True)
 class Kernel:
     """A kernel, named "ladder, step" or "kernel": `intensity` in FLOP per byte, and for each repeat one of
-    `rates` in FLOP/s and `bandwidths` in bytes/s. `doubt` is that of `quality`."""
+    `rates` in FLOP/s and `bandwidths` in bytes/s. `doubt` is what `quality.doubt` says of them."""
 
     name: str
     intensity: float
@@ -33,15 +33,17 @@ class Kernel:
 
     @property
     def series(self) -> str:
+        """The ladder, or the name of a kernel without one."""
         return self.name.partition(", ")[0]
 
     @property
     def step(self) -> str:
+        """The step of the ladder, or the name of a kernel without one."""
         return self.name.split(", ", 1)[-1]
 
     @property
     def place(self) -> tuple[float, float]:
-        """Intensity and the median FLOP/s."""
+        """(FLOP per byte, median FLOP/s)."""
         return min(self.intensity, HIGH), statistics.median(self.rates)
 
     @property
@@ -57,7 +59,7 @@ def series_marks(every: Sequence[Kernel]) -> dict[str, dict[str, Any]]:
 
 
 def mark(kernel: Kernel, series: dict[str, Any]) -> dict[str, Any]:
-    """Its mark in the colour and shape of its `series`: filled where measured, open where modelled."""
+    """Arguments of ``ax.plot`` for a `kernel` of a `series`: filled where measured, open where modelled."""
     whole = style.mark(kernel.origin, series["color"], pale=bool(kernel.doubt))
     if kernel.origin is Origin.MODELLED:
         whole |= {"marker": series["marker"], "markerfacecolor": style.GROUND, "markeredgewidth": 2}
@@ -88,7 +90,7 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
     ]
 
 
-def modelled(found: KernelTime) -> Kernel:
-    """The Kernel of a prediction."""
+def modelled_kernel(found: KernelTime) -> Kernel:
+    """The Kernel of a predicted time."""
     work, note = found.work, f"{found.bound}-bound"
     return Kernel(work.name, work.intensity, (found.rate,), (found.bandwidth,), Origin.MODELLED, note)

@@ -15,7 +15,7 @@ _UNITS = (  # from how many seconds on, seconds of one, its name
 
 
 def counts(ax: Axes, most: int, name: str) -> None:
-    """Nodes, threads or ranks across and what they gain up, from 1 to `most`: in doublings from 17 up."""
+    """Make axes up to `most`: counts across, labelled `name`, and what they gain; in doublings from 17 up."""
     ax.set_xlabel(name)
     if most > 16:
         ax.set_xscale("log", base=2)
@@ -32,7 +32,7 @@ def counts(ax: Axes, most: int, name: str) -> None:
 
 
 def logarithmic(ax: Axes, which: Literal["x", "y"], unit: str, name: str) -> None:
-    """A logarithmic axis in `unit` with its prefixes: 10 µs, 1 ms, 2 TFLOP/s."""
+    """Make an axis, labelled `name`, logarithmic in `unit` with its prefixes: 10 µs, 1 ms, 2 TFLOP/s."""
     ax.set(**{f"{which}scale": "log", f"{which}label": name})
     axis: Axis = getattr(ax, f"{which}axis")
     axis.set_major_locator(LogLocator(10, numticks=9 if which == "y" else 6))
@@ -44,7 +44,7 @@ def logarithmic(ax: Axes, which: Literal["x", "y"], unit: str, name: str) -> Non
 
 
 def message_sizes(ax: Axes, low: float, high: float) -> None:
-    """Sizes across, in powers of two: 1 KiB, 64 KiB, 4 MiB."""
+    """Make the x axis one of sizes in bytes, in powers of two: 1 KiB, 64 KiB, 4 MiB."""
     ax.set_xscale("log", base=2)
     ax.set(xlabel="Message size", xlim=(low, high))
     ax.xaxis.set_major_locator(LogLocator(2, numticks=7))
@@ -53,7 +53,7 @@ def message_sizes(ax: Axes, low: float, high: float) -> None:
 
 
 def duration(axis: Axis, span: float) -> None:
-    """A linear axis of times up to `span` seconds, all of its ticks in one unit and round in it."""
+    """Make `axis` linear, for times up to `span` seconds, all of its ticks in one unit and round in it."""
     scale, unit = next((s, name) for least, s, name in _UNITS if span >= least)
     ticks = MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(0, span / scale)
     axis.set_major_locator(FixedLocator([tick * scale for tick in ticks]))

@@ -76,8 +76,8 @@ def over(
     ax: Axes, most: int, curves: Sequence[Curve] = (), what_if: Curve | None = None,
     cursor: int | None = None, prediction: Prediction = None,
 ) -> Overlay:  # fmt: skip
-    """The overlay of a figure drawn up to `most` and ``named=False``; its labels say what the curves are at
-    `cursor`, else at their end."""
+    """The overlay of a figure drawn up to `most` and ``named=False``; its labels give the speedups of the
+    curves at the count `cursor`, by default at their end."""
     layer = Overlay(ax)
     shown = [*curves, what_if] if what_if is not None else curves
     if what_if is not None:
@@ -99,6 +99,7 @@ def times(value: float) -> str:
 
 
 def _curve(ax: Axes, curve: Curve) -> None:
+    """Draw a curve and its band, solid up to the largest count it was fitted to and dashed beyond."""
     colour = style.COLOUR[curve.name]
     if curve.low:
         ax.fill_between(curve.nodes, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
@@ -111,6 +112,7 @@ def _curve(ax: Axes, curve: Curve) -> None:
 
 
 def _marks(ax: Axes, label: str, points: Sequence[Result], along: str, colour: str, *, pale: bool) -> None:
+    """Draw every repeat with the mark of its origin, and for each origin a line through the medians."""
     for origin in Origin:
         same = [p for p in points if p.origin is origin and p.parameters[along] <= ax.get_xlim()[1]]
         if same:
@@ -132,7 +134,7 @@ def _tip(label: str, point: Result, along: str) -> str:
 def _names(
     ax: Axes, medians: Medians, works: Mapping[str, str], most: int, prediction: Prediction
 ) -> Iterator[Label]:
-    """The labels of all that is no curve; `works` are the colours of several kinds of work."""
+    """Yield the labels of all that is no curve; `works` are the colours of several kinds of work."""
     top = ax.get_ylim()[1]
     yield Label(most, min(most, top), "ideal", style.COLOUR["ideal"])
     for (label, origin), middle in medians.items():
@@ -147,7 +149,7 @@ def _names(
 
 
 def _readings(curves: Sequence[Curve], at: int | None) -> Iterator[Label]:
-    """The labels of the curves, with what they say at `at`."""
+    """Yield a label for each curve, with its speedup at the count `at`, by default at its end."""
     for curve in curves:
         place = curve.nodes[-1] if at is None else min(at, curve.nodes[-1])
         value, low, high = curve.at(place)
@@ -158,7 +160,7 @@ def _readings(curves: Sequence[Curve], at: int | None) -> Iterator[Label]:
 
 
 def _title(groups: Runs, medians: Medians, along: str) -> str:
-    """The answer at the largest count of the strongest origin, or what is missing."""
+    """The title: the speedup at the largest count, of the strongest origin, or what is missing."""
     best = min((origin for _, origin in medians), key=[*Origin].index, default=Origin.MEASURED)
     answers = {label: middle for (label, origin), middle in medians.items() if origin is best}
     most = max((count for answer in answers.values() for count in answer), default=0)
@@ -178,7 +180,7 @@ def _title(groups: Runs, medians: Medians, along: str) -> str:
 def _said(
     medians: Medians, curves: Sequence[Curve], along: str, most: int, cores: Any, prediction: Prediction
 ) -> Iterator[str]:
-    """What a screen reader says."""
+    """Yield the sentences for screen readers."""
     for (label, origin), middle in medians.items():
         said = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
         name = f"{label}, median" if label else "Median"

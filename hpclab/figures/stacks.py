@@ -13,9 +13,10 @@ def draw(
     said: Callable[[float], str], end: float, *, at: Sequence[float] = (), thick: float = 0.6,
     across: bool = False, pale: Collection[str] = (),
 ) -> str:  # fmt: skip
-    """Stack the parts of `bars`, by name, at 0, 1, 2, ... or `at`, on an axis that ends at `end`. A part has
-    its matplotlib `attributes`; `said` formats a size; parts of the last upright bar are named beside it.
-    Returns a screen reader's text."""
+    """Draw `bars`, each the sizes of its parts by name, at 0, 1, 2, ... or `at`, `thick` wide, on an axis
+    that ends at `end`; `across`: horizontally. `attributes` are matplotlib's, by part; `said` formats a size;
+    the bars named in `pale` are half transparent. Parts of the last upright bar are named beside it. Return
+    the text for screen readers."""
     stack, labels = ax.barh if across else ax.bar, list[direct_labels.Label]()
     last, lines = [*bars][-1:], []
     for place, (name, bar) in zip(at or range(len(bars)), bars.items(), strict=True):

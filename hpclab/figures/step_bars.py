@@ -1,4 +1,4 @@
-"""What a training step consists of: a bar for each number of ranks, what came beside what was predicted.
+"""What a training step consists of: a bar for each number of ranks, measured or emulated beside predicted.
 Hidden communication takes no time of its own: it is a pattern on the part of computing that hides it."""
 
 from collections import defaultdict
@@ -41,8 +41,8 @@ def parts(results: Sequence[Result]) -> dict[tuple[int, bool], dict[str, float]]
 
 
 def draw(ax: Axes, results: Sequence[Result]) -> Axes:
-    """Bars of the "seconds" in `results`: at each number of ranks what came, and paler what is modelled. The
-    title says where the time goes at the most ranks that were run, else that are modelled."""
+    """Draw bars of the "seconds" in `results`: at each number of ranks what was run, and paler what is
+    modelled. The title says where the time goes at the most ranks that were run, else that are modelled."""
     bars = parts(results)
     counts = sorted({ranks for ranks, _ in bars})
     both = [ranks for ranks in counts if {(ranks, True), (ranks, False)} <= bars.keys()]

@@ -16,7 +16,7 @@ _COLOURS = {"servers": "storage", "clients' links": "transfer", "metadata": "wai
 
 
 def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
-    """Axes up to `most` bytes/s with bandwidths (parameter "clients") as marks; curves come `over` them."""
+    """Draw axes to `most` bytes/s with bandwidths (parameter "clients") as marks; curves come `over` them."""
     found = [one for one in results if one.quantity == "bandwidth"]
     scales.logarithmic(ax, "y", "B/s", "All clients together")
     ax.set_xscale("log", base=2)
@@ -59,7 +59,7 @@ def over(ax: Axes, store: Store, reading: Reading) -> Overlay:
 
 
 def said(store: Store, reading: Reading) -> str:
-    """What so many clients get, and what binds."""
+    """A sentence: the modelled bytes/s and files/s of ``reading.clients`` clients, and which limit binds."""
     at = predict(store, reading)
     verb = "bind" if at.bound.endswith("s") else "binds"
     came = f"{wording.rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"

@@ -78,6 +78,7 @@ def ink(colour: str) -> str:
 
 
 def _luminance(*channels: int) -> float:
+    """WCAG's relative luminance, from 0 to 1, of red, green and blue from 0 to 255."""
     linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -105,7 +106,7 @@ def part(name: str) -> dict[str, Any]:
 
 
 def key(ax: Axes, origins: Collection[Origin]) -> None:
-    """A legend of the origins' marks in the upper left corner."""
+    """Draw a legend of the origins' marks in the upper left corner."""
     named = {str(origin): Line2D([], [], **mark(origin)) for origin in Origin if origin in origins}
     frame: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
     if named:
@@ -113,7 +114,7 @@ def key(ax: Axes, origins: Collection[Origin]) -> None:
 
 
 def key_above(ax: Axes, *handles_and_labels: Any, **more: Any) -> Any:
-    """A legend above the axes, for which `describe` leaves lines free."""
+    """Draw a legend above the axes, for which `describe` leaves lines free."""
     place: Any = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1), "borderaxespad": 0.1}
     legend = ax.legend(*handles_and_labels, **place | more)
     legend.set_in_layout(False)
@@ -121,18 +122,18 @@ def key_above(ax: Axes, *handles_and_labels: Any, **more: Any) -> Any:
 
 
 def plot(ax: Axes, xs: Any, ys: Any, attributes: Mapping[str, Any], texts: Iterable[str]) -> None:
-    """Marks at `xs` and `ys`, each with one of `texts` as what the mouse shows."""
+    """Draw marks at `xs` and `ys`, each with one of `texts` as what the mouse shows."""
     (line,) = ax.plot(xs, ys, **attributes)
     tips(line, *texts)
 
 
 def note(ax: Axes, text: str, place: tuple[float, float], shift: tuple[float, float], **more: Any) -> None:
-    """`text` beside a `place` in the data's units, moved by `shift` points."""
+    """Write `text` beside a `place` in the data's units, moved by `shift` points."""
     ax.annotate(text, place, shift, textcoords="offset points", **more)
 
 
 def vertical(ax: Axes, x: float, label: str, colour: str = MUTED) -> None:
-    """A dashed line across `ax` at `x`, its label above the axes: `describe` it with ``above=1``."""
+    """Draw a dashed line across `ax` at `x`, its label above the axes: `describe` it with ``above=1``."""
     ax.axvline(x, color=colour, linestyle="--", linewidth=2)
     note(ax, label, (x, 1), (0, 5), xycoords=("data", "axes fraction"), ha="center", color=ink(colour))
 
@@ -143,14 +144,14 @@ def rows(ax: Axes, names: Sequence[str], **more: Any) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def some(count: int, most: int) -> list[int]:
+def evenly_spaced(count: int, most: int) -> list[int]:
     """At most `most` of the numbers below `count`, evenly spaced."""
     return sorted({round(number) for number in numpy.linspace(0, count - 1, min(count, most))})
 
 
 @contextlib.contextmanager
 def drawing_context() -> Iterator[None]:
-    """What is drawn inside has the course's style sheet; one thread at a time, as the settings are global."""
+    """Draw in the course's style sheet; one thread at a time, as matplotlib's settings are global."""
     with _LOCK, matplotlib.style.context("hpclab.hpclab"):
         yield
 
@@ -195,7 +196,7 @@ def description(figure: Figure) -> str:
 
 
 def tips(artist: Artist, *texts: str) -> None:
-    """What the mouse shows over `artist`: over a patch, or over each mark of a line in turn."""
+    """Set what the mouse shows over `artist`: over a patch, or over each mark of a line in turn."""
     artist.set_gid(f"tip{id(artist):x}")
     vars(artist)["_hpclab_tips"] = texts
 
@@ -225,6 +226,7 @@ def svg(figure: Figure) -> str:
 
 
 def _with_tips(body: str, gid: str, texts: Sequence[str]) -> str:
+    """Put `texts` as tooltips into the marks or the patch of the group `gid` in the SVG `body`."""
     before, found, after = body.partition(f'<g id="{gid}">')
     left = iter(texts)
 

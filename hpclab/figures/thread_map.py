@@ -14,7 +14,7 @@ _WRONG = "#fbe3d6"
 
 
 def draw(trace: KernelTrace, expected: NDArray) -> str:
-    """SVG of all of `trace`, a launch of some twenty threads and items; its last array is the output."""
+    """SVG of `trace`, a launch of some twenty threads; its last array, the output, should be `expected`."""
     *given, (last, output) = trace.after.items()
     bases = {array.name: array.base for array in trace.arrays}
     size, blocks = int(numpy.prod(trace.block)), list(trace.blocks)
@@ -58,17 +58,19 @@ def draw(trace: KernelTrace, expected: NDArray) -> str:
 
 
 def _rows(array: NDArray) -> Sequence[int]:
+    """The length of each of the array's rows."""
     return [array.shape[-1]] * (array.size // array.shape[-1])
 
 
 def _places(groups: Sequence[int]) -> list[float]:
-    """The middles of boxes in a row, a gap between groups (rows of an array, blocks of threads)."""
+    """The x of the middles of boxes in a row, a gap between groups (rows of an array, blocks of threads)."""
     step = min(_CELL, (style.WIDTH - 110 - _GAP * len(groups)) / max(1, sum(groups)))
     gaps = [group for group, length in enumerate(groups) for _ in range(length)]
     return [step * (n + 0.5) + _GAP * gap + 2 for n, gap in enumerate(gaps)]
 
 
 def _boxes(top: float, places: Sequence[float], texts: Sequence[str], fills: Sequence[str]) -> str:
+    """SVG of a row of boxes with `texts` in them, their middles at `places`."""
     side = min((after - one for one, after in pairwise(places)), default=_CELL) - 3
     markup = []
     for x, text, fill in zip(places, texts, fills, strict=True):

@@ -20,12 +20,12 @@ _PART = {kind: name for name, kinds in COMPONENTS.items() for kind in kinds}
 
 def draw(ax: Axes, trace: Trace, *, doubt: str = "", title: str = "", names: Sequence[str] = ()) -> Axes:
     """Draw `trace`; the title says where the time went, or `doubt`, what `quality.doubt` says of its tasks.
-    `names` are those of its ranks. Of more than MOST some are drawn. ValueError where nothing happened in
-    it."""
+    `names` are those of its ranks. Of more than MOST ranks, MOST evenly spaced ones are drawn. ValueError
+    where nothing happened in it."""
     checks.instance("trace", trace, Trace)
     if not trace.events or not trace.ranks or not trace.makespan:
         raise ValueError("This trace holds no event yet: run something first, such as pool.map(task, items).")
-    shown = style.some(trace.ranks, MOST)
+    shown = style.evenly_spaced(trace.ranks, MOST)
     above = rows(ax, trace, shown)
     ax.set(ylabel="" if names else "Rank", xlabel="Time since the beginning")
     every = -(-len(shown) // 8)
@@ -42,7 +42,7 @@ def draw(ax: Axes, trace: Trace, *, doubt: str = "", title: str = "", names: Seq
 
 
 def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:
-    """Draw the events of the ranks `shown`, first on top, and a legend above, whose lines are returned.
+    """Draw the events of the ranks `shown`, first on top, and a legend above; return how many lines it takes.
     `names` are words for kinds of events. What stands in `ax` already with a label is in the legend too."""
     lines, words = ax.get_legend_handles_labels()
     found: dict[tuple[str, int], list[Event]] = {}
@@ -68,7 +68,7 @@ def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:
 
 
 def _merged(spans: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
-    """Spans as (start, duration), those less than `gap` apart as one."""
+    """Join spans (start, duration) that are less than `gap` apart."""
     starts, durations = numpy.transpose(spans)
     ends = numpy.maximum.accumulate(starts + durations)
     apart = starts[1:] - ends[:-1] >= gap

@@ -21,8 +21,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
-    """Draw one to four `groups` of rows by label, all of one unit; rows that are not placed have no line.
-    ValueError where there is nothing to draw, or times and bandwidths together."""
+    """Draw one to four `groups` of rows by label, all of one unit; the line leaves out rows without a
+    prediction. ValueError where there is nothing to draw, or times and bandwidths together."""
     checks.instance("groups", groups, Mapping, "rows by label")
     rows = [one for group in groups.values() for one in checks.instances("groups", group, PredictedRow)]
     units = {one.observation.unit for one in rows}

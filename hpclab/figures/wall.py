@@ -82,7 +82,7 @@ def queue(ax: Axes, samples: Sequence[tuple[float, int, int]]) -> Axes:
 
 
 def _strip(ax: Axes, points: Sequence[Result], along: str, side: int, mark: dict[str, Any]) -> None:
-    """The points of more than one node or thread, those of a count beside one another."""
+    """Draw the points of counts above one on this `side` (-1 or 1) of it, spread so that all are seen."""
     every = sorted((one.parameters[along], one.value, one.origin) for one in points)
     placed = [one for one in every if one[0] > 1]
     if not placed:

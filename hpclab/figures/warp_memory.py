@@ -27,14 +27,14 @@ class WarpPicture:
         return len(self.events)
 
     def said(self, number: int) -> str:
-        """Step `number` for a screen reader."""
+        """The text of step `number` for screen readers."""
         event = self.events[number]
         lines = self.trace.source.splitlines()
         code = lines[event.line - 1].strip() if 0 < event.line <= len(lines) else ""
         return f"{self.titles[number]}. The line: {code}. {_caption(event)}"
 
     def draw(self, number: int) -> str:
-        """The figure as SVG."""
+        """SVG of step `number`."""
         event = self.events[number]
         top = max(diagram.title_height(title) for title in self.titles) + 4
         rows = top + lanes.HEIGHT + lanes.LINKS
@@ -63,6 +63,7 @@ class WarpPicture:
         return diagram.document(self.titles[number], self.said(number), body, height=height)
 
     def _tip(self, request: Request, number: int, base: int) -> str:
+        """What the mouse shows over the request's lane at `number`; bytes are counted from `base`."""
         lane = request.lanes[number]
         across, up, _ = self.trace.block
         flat = self.warp * WARP + lane
@@ -72,6 +73,7 @@ class WarpPicture:
         return f"lane {lane}, thread {thread}: {request.array}[{index}], byte {byte:,}"
 
     def _total(self, number: int) -> str:
+        """The global requests and sectors up to step `number`, in words."""
         done: Counter[str] = Counter()
         for (what, _), count in self._sofar[number].items():
             done[what] += count
@@ -92,6 +94,7 @@ def _events(trace: KernelTrace) -> tuple[Event, ...]:
 
 
 def _cost(event: Event) -> Counter[tuple[str, int]]:
+    """What an event costs, by (requests, sectors, bytes asked for or passes; line of the source)."""
     if not isinstance(event, Request) or event.space == "local":
         return Counter()
     if event.space == "shared":
@@ -128,6 +131,7 @@ def _bytes(request: Request) -> tuple[int, int]:
 
 
 def _caption(event: Event) -> str:
+    """What the picture of an event means, and for global memory the bytes asked for and moved."""
     if isinstance(event, Branch):
         return "Filled lanes go on. Crossed ones wait for their turn."
     if isinstance(event, Barrier):

@@ -5,12 +5,12 @@ from hpclab.units import format_bytes
 
 
 def counted(count: int, noun: str) -> str:
-    """1 node, 2 nodes, 1,024 nodes."""
+    """``"1 node"``, ``"2 nodes"``, ``"1,024 nodes"``."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def rate(bandwidth: float) -> str:
-    """50 MB/s."""
+    """Bytes per second as text: ``"50 MB/s"``."""
     return f"{format_bytes(bandwidth, binary=False)}/s"
 
 
@@ -20,7 +20,7 @@ def unless_measured(origin: Origin) -> str:
 
 
 def numbered(count: int, unit: str) -> str:
-    """1 process, 4 processes: `count` of the plural `unit`."""
+    """``"1 process"``, ``"4 processes"``: `count` of the plural `unit`."""
     one = unit.removesuffix("es" if unit.endswith("sses") else "s")
     return f"{count:,} {one if count == 1 else unit}"
 
@@ -32,7 +32,7 @@ def spelled(name: str) -> str:
 
 
 def algorithm_of(collective: str, algorithm: str) -> str:
-    """Ring all-reduce."""
+    """An algorithm and its collective in words: ``"Ring all-reduce"``."""
     return f"{spelled(algorithm)} {spelled(collective)}".capitalize()
 
 

@@ -39,12 +39,12 @@ class CapabilityTable(Explorer):
 
 
 def table() -> CapabilityTable:
-    """What this machine can do."""
+    """The widget of what this machine can do."""
     return CapabilityTable(probe)
 
 
 def markup(machine: Machine, found: Sequence[Lesson]) -> str:
-    """The two tables as HTML; also good without a widget."""
+    """HTML of two tables, with or without a widget: what `machine` can do, and how lessons `found` run."""
     here = "".join(
         _row(item.state, item.name, _prose(item.here), _prose(item.remedy)) for item in capabilities(machine)
     )
@@ -61,11 +61,12 @@ def markup(machine: Machine, found: Sequence[Lesson]) -> str:
 
 
 def _prose(sentence: str) -> str:
-    """What stands between backticks in a sentence is a command, there as here."""
+    """The sentence as HTML; what stands between backticks in it is a command."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
 
 
 def _row(state: str, name: str, content: str, more: str) -> str:
+    """HTML of a table's row: `name`, `state` with its sign, and `content` with `more` in grey below it."""
     sign = f'<span aria-hidden="true" style="color:{_COLOUR[state]}">{_SIGN[state]}</span>'
     below = f'<span class="remedy">{more}</span>' * bool(more)
     head = f'<th scope="row">{escape(name)}</th><td class="state">{sign} {state}</td>'

@@ -104,7 +104,7 @@ def _values(options: Sequence[Any]) -> list[Any]:
 
 
 def show(visible: bool, *controls: widgets.Widget) -> None:
-    """Have `controls` on the page, or not."""
+    """Show or hide `controls`."""
     for one in controls:
         one.layout.display = None if visible else "none"
 
@@ -162,12 +162,12 @@ class Explorer(widgets.VBox):
 
     @property
     def at(self) -> SimpleNamespace:
-        """What the controls say, by their names."""
+        """The controls' values, by their names."""
         return SimpleNamespace(**{name: getattr(one, "value", None) for name, one in self.controls.items()})
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """What is set in here is drawn as one change, and read out."""
+        """Draw all that is set inside as one change, and have it read out."""
         self._held = True
         try:
             yield
@@ -179,7 +179,7 @@ class Explorer(widgets.VBox):
         self.redraw(aloud=True)
 
     def redraw(self, *, aloud: bool = False, anew: bool = False) -> None:
-        """Draw what the controls say now, from any thread; `aloud` reads it out; `anew`: data changed."""
+        """Draw for the controls' values, from any thread; `aloud`: read out; `anew`: `forget` first."""
         if anew:
             self.forget()
         try:
@@ -199,7 +199,7 @@ class Explorer(widgets.VBox):
         self.note.value = f'<div role="alert">{escape(sentence)}</div>'
 
     def say(self, lines: Sequence[str]) -> None:
-        """Set the note: its first line in full ink, the others, and a first that is empty, below it."""
+        """Set the note: its first line in full ink, unless it is empty, and the others in grey below it."""
         first, *rest = lines or [""]
         tag = "li" if len(rest) > 1 else "div"
         more = "".join(f"<{tag}>{escape(line)}</{tag}>" for line in rest)
@@ -217,7 +217,7 @@ class Explorer(widgets.VBox):
                 self.adapt(name)
 
     def _values(self, function: Callable[..., Any]) -> list[Any]:
-        """What the controls say that the parameters of `function` name."""
+        """The values of the controls that the parameters of `function` name."""
         values: list[Any] = []
         for name, one in inspect.signature(function).parameters.items():
             names = [*self.controls] if one.kind is one.VAR_POSITIONAL else [name] * (name != "ax")
@@ -225,7 +225,7 @@ class Explorer(widgets.VBox):
         return values
 
     def _drawn(self, *values: Any) -> tuple[str, Any]:
-        """What stands still, as markup and as `draw` returned it."""
+        """Call `draw` with `values`; return the picture as markup, and what `draw` returned."""
         with style.drawing_context():
             axes = [style.figure(height=self.HEIGHT)[1]] if self._on_axes else []
             drawn = self.draw(*axes, *values)

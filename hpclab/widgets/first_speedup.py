@@ -57,15 +57,14 @@ class FirstSpeedup(Explorer):
         self.note.layout.min_height = "48px"  # for a verdict of two lines
 
     def run(self) -> None:
-        """Measure, as the buttons do; without a prediction before it there is none. Returns when the first
-        process is on its way."""
+        """Measure, as the buttons do, without a prediction if none was made. Returns once it has begun."""
         if self._busy():
             return
         self.prediction.skip()
         self._tell("Starting Dask, which will hand out the work.")
         try:
             pool = Pool(nodes=0, backend="local")
-            self._runner = PointRunner(pool, self.experiment, self._ran, (), "processes")
+            self._runner = PointRunner(pool, self.experiment, self._show_progress, (), "processes")
             self._runner.request(self.experiment.processes)
         except Exception as error:  # a button has nobody who would see a traceback
             self._tell(sentence_of(error))
@@ -82,8 +81,8 @@ class FirstSpeedup(Explorer):
         found = self._runner.results if self._runner else []
         return [result for result in found if result.origin is Origin.MEASURED]
 
-    def _ran(self) -> None:
-        """A point came, a process joined, or the run has ended; from the runner's thread."""
+    def _show_progress(self) -> None:
+        """Show processes, points, and at the end the verdict; the runner's thread calls it at each change."""
         state, pool = self._runner.state, self._runner.pool
         if state.busy:
             here = [nodes_view.box(f"process {one.pid}", "", "compute") for one in pool.workers()]
@@ -114,7 +113,7 @@ class FirstSpeedup(Explorer):
             self.say(self._lines)
 
     def adapt(self, _changed: str) -> None:
-        """What the controls offer now."""
+        """Update what the controls offer: label, disable and hide them by what is decided and what runs."""
         decided, busy = self.prediction.decided, self._busy()
         said = f"I say {self.guess.value:.1f}×: run it"
         self.commit.description = ("Running" if busy else "Run it again") if decided else said

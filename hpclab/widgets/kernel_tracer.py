@@ -65,7 +65,7 @@ def _short(index: Index) -> str:
 
 
 def _list(trace: KernelTrace) -> str:
-    """The findings as a list, errors first, each with the word that says which it is."""
+    """HTML of the findings as a list, errors first, each with the word that says which it is."""
     if not trace.requests and not trace.findings:
         said = f"<p>{escape(trace.kernel)} touched no memory: is the launch as large as you meant it?</p>"
     elif not trace.findings:

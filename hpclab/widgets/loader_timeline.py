@@ -40,6 +40,7 @@ class LoaderTimeline(Explorer):
         self.controls["prefetch"].disabled = not self.at.workers
 
     def _epoch(self, name: str, workers: int, prefetch: int) -> Epoch:
+        """The Epoch of this choice, read when it is first asked for."""
         chosen = name, workers, prefetch if workers else 0
         if chosen not in self.epochs:
             self.epochs[chosen] = loaders.read(

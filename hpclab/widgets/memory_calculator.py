@@ -16,12 +16,12 @@ RECOMPUTE = ["none", "selective", "full"]
 
 
 def models(name: str) -> Any:
-    """All of MODELS, `name` chosen."""
+    """A control to choose one of MODELS, at `name`."""
     return choose("Model", MODELS.items(), MODELS[name])
 
 
 def clusters(label: str, *names: str) -> Any:
-    """These clusters of the catalogue, the first of them chosen."""
+    """A control to choose one of these clusters of the catalogue, at the first."""
     return choose(label, ((one.title, one) for one in map(gpu_cluster.named, names)))
 
 
@@ -60,7 +60,7 @@ class MemoryCalculator(Explorer):
         )
 
     def plan(self) -> Plan:
-        """What the controls say; as many micro-batches as a pipeline needs to be full."""
+        """The Plan that the controls describe, with four micro-batches for each stage of its pipeline."""
         at = self.at
         return Plan(
             at.data * at.micro_batch * 4 * at.pipeline, at.micro_batch, at.data, at.tensor, at.pipeline,

@@ -51,11 +51,12 @@ class MessageStepper(Explorer):
         )
 
     def _found(self) -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:
+        """What `_of_settings` gives for the controls' values."""
         at = self.at
         return _of_settings(at.collective, at.algorithm, at.ranks, at.size, at.machine, at.slow)
 
     def adapt(self, changed: str) -> None:
-        """New settings: time them, and go back to the first step."""
+        """Time the new settings, and go back to the first step."""
         if changed in ("step", "play"):
             return
         if changed == "collective":
@@ -83,7 +84,7 @@ class MessageStepper(Explorer):
         return steps.title(step) if (steps := self._found()[2]) else ""
 
     def notes(self) -> list[str]:
-        """The outcome in a sentence or two for everybody, and what a library makes of it."""
+        """Two lines: the time on these links, with what slowed it; and what NCCL or MPI takes as a whole."""
         timing, healthy, _ = self._found()
         text = f"{format_seconds(timing.time)} in all, modelled"
         if healthy is not None:
@@ -98,6 +99,7 @@ class MessageStepper(Explorer):
 
 
 def _named(names: Any) -> list[tuple[str, str]]:
+    """Options for a control: each of `names` with its spelling."""
     return [(wording.spelled(name), name) for name in names]
 
 
@@ -105,7 +107,7 @@ def _named(names: Any) -> list[tuple[str, str]]:
 def _of_settings(
     collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool
 ) -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:
-    """What the settings take, without the slow link too where there is one, and the steps to draw."""
+    """The timing of these settings, that without the slow link where there is one, and the steps if drawn."""
     timing = timed(collective, algorithm, ranks, size, machine, slow)
     healthy = timed(collective, algorithm, ranks, size, machine) if slow else None
     drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
@@ -115,7 +117,7 @@ def _of_settings(
 def timed(
     collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool = False
 ) -> ScheduleTime:
-    """The modelled times of one setting of the controls. ValueError says why there are none."""
+    """Model a collective of `size` bytes, one link SLOWER if `slow`. ValueError for too many ranks."""
     if collective == "all_to_all" and ranks > _MOST_TO_ALL:
         raise ValueError(f"An all-to-all is timed for at most {_MOST_TO_ALL} ranks here: choose fewer.")
     preset, elements = PRESETS[machine], _EACH * ranks
@@ -136,7 +138,7 @@ def timed(
 
 
 def _whole(timing: ScheduleTime) -> str:
-    """What a library makes of it, by the model that published rows are held against, and why that differs."""
+    """A sentence: what NCCL or MPI takes, by the model scored on published rows, and why that differs."""
     place, schedule = timing.topology.place, timing.schedule
     if place is None:
         return "That is the links alone: no published measurement is of such a machine."

@@ -31,7 +31,7 @@ class NodeScaler(Scaler):
 
     def own_rows(self) -> tuple[Sequence[Row], Sequence[Row], Sequence[Row]]:
         self._laws: list[Fit | NoCurve] = []
-        self._queue = queue_view.of_pool(self.pool, lambda: self._runner.state.count)
+        self._queue = queue_view.pool_view(self.pool, lambda: self._runner.state.count)
         self._queue.refresh()
         stores = [(f"emulated, {mb} MB/s a server", mb * 1e6) for mb in _RATES]
         self._lies = choose("Text on", [("this machine's disk", 0.0), *stores])
@@ -47,7 +47,7 @@ class NodeScaler(Scaler):
         super().close()
 
     def update_models(self) -> None:
-        """Fit the laws to what is there."""
+        """Fit the laws to the results."""
         laws: list[Any] = []
         try:
             if self._results:
@@ -57,12 +57,13 @@ class NodeScaler(Scaler):
             self._laws, self._curves = laws, cache(partial(self._modelled, laws))
 
     def _modelled(self, laws: list[Any], most: int) -> list[Curve]:
+        """Curves of the fitted `laws`, and of the store's bandwidth where that is a limit."""
         fits = [Curve.of_fit(law, most) for law in laws if isinstance(law, Fit)]
         knee = self.experiment.knee()
         return [*fits, Curve.of_store(knee, most)] if math.isfinite(knee) else fits
 
-    def busy(self, busy: bool) -> None:
-        """Look at the queue while something runs."""
+    def on_busy(self, busy: bool) -> None:
+        """Keep the view of the queue fresh while something runs."""
         (self._queue.start if busy else self._queue.stop)()
 
     def _what_if_controls(self, most: int) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class NodeScaler(Scaler):
         return f"Modelled at {wording.counted(at, 'node')}: {said}."
 
     def _asked(self, most: int) -> tuple[int, float] | None:
-        """The prediction, where the axes reach that far."""
+        """(nodes, speedup) of the prediction, where there is one and the axes reach that far."""
         value = self.prediction.value if self.prediction is not None else None
         return (self._most, value) if value is not None and self._most <= most else None
 
@@ -118,7 +119,7 @@ class NodeScaler(Scaler):
         return ["", *[fed] * math.isfinite(knee), *laws, *self.conditions()]
 
     def _store(self) -> Store | None:
-        """Where the controls say that the text lies; each chunk is in stripes on every server."""
+        """The emulated store chosen, None for this disk; each chunk is in stripes on every server."""
         return Store((Server(self._lies.value),) * self._stripes.value) if self._lies.value else None
 
     def adapt(self, changed: str) -> None:

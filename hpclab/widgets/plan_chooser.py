@@ -45,7 +45,7 @@ class PlanChooser(Explorer):
         super().__init__(rows, after=[self._links])
 
     def plan(self) -> Plan:
-        """What the controls say; ValueError where that is no plan."""
+        """The Plan that the controls describe; ValueError where its degrees do not divide the GPUs."""
         at = self.at
         rest, left = divmod(at.gpus, at.tensor * at.pipeline)
         if left or not rest:
@@ -82,7 +82,7 @@ class PlanChooser(Explorer):
         return plans.steps(ax, steps, title)
 
     def describe(self) -> str:
-        """The title; and draw below it who talks to whom."""
+        """Return the title, and draw the plan's placement at the bottom."""
         runs = not self._refusal()
         self._links.value = plans.placement(self.plan(), self.at.cluster.node_gpus) if runs else ""
         return self.headline()

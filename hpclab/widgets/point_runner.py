@@ -17,8 +17,8 @@ _PAUSE = 0.1  # seconds between two reports of progress: more often than that no
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What runs: a point of `count` `axis` (0: nothing), `stage` of it with `done` of `total`; what waits;
-    how the last run `ended`, in a sentence, and whether it `failed`."""
+    """The point that runs, at `count` of `axis` (0: none), with `done` of `total` in its `stage`; the counts
+    `waiting`; how the last run `ended`, in a sentence, and whether it `failed`."""
 
     count: int = 0
     stage: str = ""
@@ -93,7 +93,7 @@ class PointRunner:
         self._changed()
 
     def wait(self, timeout: float = 300.0) -> bool:
-        """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt cancels."""
+        """Wait until nothing runs, at most `timeout` seconds; return whether so. An interrupt cancels."""
         deadline = time.monotonic() + timeout
         try:
             # Not Thread.join: after an interrupt Python 3.11 may take a running thread for an ended one.
@@ -112,11 +112,13 @@ class PointRunner:
         self.cancel()
 
     def _next(self) -> None:
+        """Make the first point that waits the one that runs."""
         first, *rest = self.state.waiting
         self.state = State(first, waiting=tuple(rest), axis=self.axis)
         self._stop.clear()
 
     def _run(self) -> None:
+        """The thread: measure the point that runs, then those that wait."""
         begin, count = time.monotonic(), 0
         try:
             while True:
@@ -146,6 +148,7 @@ class PointRunner:
             raise
 
     def _report(self, stage: str, done: int, total: int) -> None:
+        """Take in the progress of a measurement; raise Cancelled after `cancel`."""
         if self._stop.is_set():
             self.pool.cancel()  # again: the pool may have been between two steps at the first time
             raise Cancelled("Cancelled.")
@@ -157,6 +160,7 @@ class PointRunner:
             self._changed()
 
     def _found(self, results: list[Result]) -> None:
+        """Take in Results, as a measurement yields them."""
         self.results += results
         self._changed()
 

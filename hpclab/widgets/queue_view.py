@@ -24,7 +24,7 @@ POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks wi
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A picture and a sentence beside it; the `last` ends the watching."""
+    """A picture as HTML and a sentence beside it; after the `last` one watching ends."""
 
     picture: str
     said: str = ""
@@ -54,7 +54,7 @@ class QueueView:
         return not self._stopped.is_set()
 
     def start(self) -> None:
-        """Ask again every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
+        """Refresh every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
         with self._lock:
             if not self.running:
                 self._stopped = threading.Event()
@@ -63,7 +63,7 @@ class QueueView:
         self._label()
 
     def stop(self) -> None:
-        """Ask once more, in the thread that has asked so far, and end."""
+        """Refresh once more, in the thread that has done it so far, and end."""
         self._stopped.set()
         self._label()
 
@@ -93,15 +93,15 @@ class QueueView:
 def watch(slurm: Slurm) -> QueueView:
     """Show `slurm`'s queue and nodes under this cell and keep them fresh: every second on our own Slurm,
     every five on a site's, which has others to answer."""
-    view = QueueView(lambda: of_slurm(slurm), 1.0 if slurm.kind == "local" else 5.0, STOPS_AFTER)
+    view = QueueView(lambda: slurm_snapshot(slurm), 1.0 if slurm.kind == "local" else 5.0, STOPS_AFTER)
     view.start()
     view.refresh()
     display(view.box)
     return view
 
 
-def of_slurm(slurm: Slurm) -> Snapshot:
-    """The queue of `slurm`, its nodes, and why jobs wait."""
+def slurm_snapshot(slurm: Slurm) -> Snapshot:
+    """The nodes and the queue of `slurm`, and why jobs wait."""
     if slurm.kind == "none":
         return Snapshot("", slurm.version, last=True)
     jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
@@ -116,8 +116,8 @@ def of_slurm(slurm: Slurm) -> Snapshot:
     return Snapshot(picture + f'<ul style="{css}">{rows}</ul>' * bool(rows), said)
 
 
-def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
-    """A view of the nodes of `pool`, of which `wanted()` are on their way: its jobs, or its processes."""
+def pool_view(pool: Any, wanted: Callable[[], int]) -> QueueView:
+    """A view of the nodes of `pool`, of which there should be `wanted()`: its jobs, or its processes."""
     slurm = cache(lambda: connect(start=False, export=False))
 
     def take() -> Snapshot:
@@ -132,7 +132,7 @@ def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
 def _keep_fresh(
     itself: weakref.ref[QueueView], stopped: threading.Event, interval: float, stops_after: float
 ) -> None:
-    """The thread: holds no view between two answers, so that a dropped one ends it."""
+    """The thread that refreshes: it holds no view between two answers, so that a dropped one ends it."""
     deadline, ending = time.monotonic() + stops_after, False
     while not ending:
         ending = stopped.wait(interval)
@@ -145,7 +145,7 @@ def _keep_fresh(
 
 
 def _shown(job: Job) -> list[Any]:
-    """A box for each node that the job runs on, or one where it waits; its name beside its number."""
+    """A copy of the job for each node it runs on, or one where it waits; its name is beside its number."""
     number = f"{job.array_job}_{job.array_task}" if job.array_job else str(job.id)
     shown: Any = replace(job, id=f"{number} {job.name}"[:40], node_list="")  # type: ignore[arg-type]
     return [replace(shown, node_list=name) for name in node_names(job.node_list)] or [shown]

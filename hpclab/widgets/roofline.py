@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from hpclab.experiments.kernel_ladder import catalogue_name
 from hpclab.figures import bandwidth, roofline
 from hpclab.figures.overlay import Overlay
-from hpclab.figures.roofline_points import Kernel, kernels, modelled
+from hpclab.figures.roofline_points import Kernel, kernels, modelled_kernel
 from hpclab.models.device import PRECISIONS, Device, devices, from_catalogue
 from hpclab.models.roofline import KernelTime, Work, predict
 from hpclab.results import Origin, Result
@@ -81,17 +81,18 @@ class Roofline(Explorer):
         return roofline.draw(ax, machine, under, precision)
 
     def move(self, ax: Axes) -> Overlay | None:
-        before, after = (modelled(found) for found in self._predicted())
+        before, after = (modelled_kernel(found) for found in self._predicted())
         shown = before != after and before.on_axis and self.at.view == "FLOP/s"
         return roofline.over(ax, before, after) if shown else None
 
     def _under(self, device: str, precision: str) -> list[Kernel]:
+        """The kernels measured on this device in this precision, or else the works, modelled."""
         mine = [
             result for result in self._results
             if result.parameters.get("precision") == precision and _device_of(result) == device
         ]  # fmt: skip
         works = [replace(work, precision=precision) for work in self._works.values()]
-        return kernels(mine) or [modelled(predict(work, self._devices[device])) for work in works]
+        return kernels(mine) or [modelled_kernel(predict(work, self._devices[device])) for work in works]
 
     def describe(self, device: str, precision: str, view: str) -> str:
         return f"{self._devices[device].title}, {PRECISIONS[precision]}, {view}"
@@ -99,7 +100,7 @@ class Roofline(Explorer):
     def notes(self, *_every: object) -> list[str]:
         before, after = self._predicted()
         text = f"Modelled. {before}."
-        if not modelled(before).on_axis and self.at.view == "FLOP/s":
+        if not modelled_kernel(before).on_axis and self.at.view == "FLOP/s":
             text += " It computes nothing: see its bytes/s."
         if after.work != before.work:
             ratio = before.seconds / after.seconds

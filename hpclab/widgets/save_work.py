@@ -17,7 +17,7 @@ _LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file li
 
 
 def controls(folder: str | Path = ".") -> widgets.VBox:
-    """ "Save my work" writes my-work.zip into `folder` and links to it; "Restore" takes such a file back."""
+    """Two buttons: "Save my work" writes my-work.zip into `folder`, with a link; "Restore" takes one back."""
     top = Path(folder)
     tip = f"Bring back what a {NAME} holds; nothing newer of yours is overwritten"
     upload = control(widgets.FileUpload, "Restore from a file", accept=".zip", tooltip=tip, style={})
@@ -55,6 +55,7 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
 
 
 def _link(path: Path) -> str:
+    """HTML of a link that holds the file, or, for a large one, of a sentence that says where it is."""
     if path.stat().st_size > _LARGEST_LINK:
         return f"<div>Download it from the file list: right-click {NAME}, then Download.</div>"
     content = base64.b64encode(path.read_bytes()).decode()

@@ -1,4 +1,4 @@
-"""What scalers share: a slider of how many, buttons that run there, and a line that says how it goes."""
+"""What scalers share: a slider for the number of nodes or ranks, buttons to run at it, and a status line."""
 
 import threading
 from collections.abc import Sequence
@@ -43,23 +43,23 @@ class Scaler(Explorer):
         self._most = max(2, *self._sweep_at)
         self._timer: threading.Timer | None = None
         self._taking = threading.RLock()
-        self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
-        asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
+        self._runner = PointRunner(pool, experiment, self._show_progress, results, self.AXIS)
+        asked = [predict.ask(prediction, lambda _: self._show_progress())] if prediction is not None else []
         rows, below, under = self.own_rows()
         self._take_results()
         super().__init__([*asked, self._run_controls(), *rows, self._status_row(), *below], under=under)
         self.add_class("hpclab-scaler")
-        self._ran()
+        self._show_progress()
 
     def own_rows(self) -> tuple[Sequence[Row], Sequence[Row], Sequence[Row]]:
-        """A subclass's own controls: rows above the status, below it, and under the picture."""
+        """Return a subclass's own controls: rows above the status, below it, and under the picture."""
         raise NotImplementedError
 
     def update_models(self) -> None:
-        """Fit or predict anew, because `self._results` changed."""
+        """Fit or predict anew: called when `self._results` has changed."""
 
-    def busy(self, busy: bool) -> None:
-        """Something runs, or nothing does."""
+    def on_busy(self, busy: bool) -> None:
+        """Called at every change of the run; `busy`: something runs."""
 
     @property
     def results(self) -> list[Result]:
@@ -74,7 +74,7 @@ class Scaler(Explorer):
             self._say("First enter a prediction, or press Skip.", urgent=True)
 
     def wait(self, timeout: float = 300.0) -> bool:
-        """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt cancels."""
+        """Wait until nothing runs, at most `timeout` seconds; return whether so. An interrupt cancels."""
         return self._runner.wait(timeout)
 
     def cancel(self) -> None:
@@ -129,6 +129,7 @@ class Scaler(Explorer):
                 self._timer.start()
 
     def _rest(self) -> None:
+        """Stop the timer that measures where the slider rests."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -138,13 +139,13 @@ class Scaler(Explorer):
         except ValueError as error:  # a wrong count, or closed meanwhile
             self._say(str(error), urgent=True)
 
-    def _ran(self) -> None:
-        """The runner's state or results changed, or the prediction was decided; from any thread."""
+    def _show_progress(self) -> None:
+        """Show new results, and the state of the run or of the prediction; from any thread."""
         if not self.children:  # a prediction that is decided already says so when nothing is on the page yet
             return
         with self._taking:
             state = self._runner.state
-            self.busy(state.busy)
+            self.on_busy(state.busy)
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
                 self._take_results()

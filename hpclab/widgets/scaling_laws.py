@@ -76,7 +76,7 @@ class ScalingLaws(Explorer):
         return lines + [f"Published: {text}." for text in sources if text]
 
     def adapt(self, changed: str) -> None:
-        """Another run or law: its own sliders, axes that hold its points, and whether there is a fit."""
+        """Show the law's sliders, fit the axes to a new run's points, and enable the fit if there is one."""
         if changed == "run":
             along, axis = self._along[self.at.run], self.controls["most"]
             most = max(one.parameters.get(along, 1) for one in self._runs[self.at.run])
@@ -120,6 +120,7 @@ class ScalingLaws(Explorer):
 
 
 def _along(label: str, results: Sequence[Result]) -> str:
+    """The first of ALONG by which the run's makespans are given; ValueError for none."""
     for along in ALONG:
         if any(along in result.parameters for result in results if result.quantity == "makespan"):
             return along
@@ -127,7 +128,7 @@ def _along(label: str, results: Sequence[Result]) -> str:
 
 
 def said(found: Fit | NoCurve) -> str:
-    """What a law's curve rests on, or why there is none."""
+    """A sentence: a fitted law with the intervals of its parameters, or why there is no curve."""
     if isinstance(found, NoCurve):
         return found.reason
     kind = "emulated " * bool(found.conditions)

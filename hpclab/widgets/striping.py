@@ -20,9 +20,8 @@ _FILES = 255  # of each client: many, and odd, so that clients begin on differen
 
 
 class Striping(Explorer):
-    """Draws what 1 to 64 clients get from one of the `stores`, each by the name that its choice has.
-    `results` are of StripedReads; those of the store, file size and stripe count that are chosen are marks.
-    ValueError where there is no store."""
+    """Draws what 1 to 64 clients get from one of the `stores`, by name. `results` are of StripedReads; those
+    of the store, file size and stripe count that are chosen are marks. ValueError where there is no store."""
 
     HEIGHT = 380
 
@@ -48,6 +47,7 @@ class Striping(Explorer):
         )
 
     def _store(self, name: str, opens: float) -> Store:
+        """The store of this name, with so many opens/s of its metadata server (0: as it is)."""
         return replace(self._stores[name], metadata=opens or self._stores[name].metadata)
 
     def _reading(self, clients: int, size: float, stripes: int) -> Reading:

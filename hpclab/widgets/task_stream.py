@@ -10,7 +10,7 @@ PANEL = {"route": "/individual-task-stream", "label": "Task Stream", "key": "Tas
 
 
 def button() -> HTML:
-    """To be shown once a pool is there, so that the panel is connected before the first map."""
+    """HTML of the button, to be shown once a pool is there: the panel then connects before the first map."""
     where = json.dumps({"item": PANEL, "options": {"mode": "split-bottom"}})
     return HTML(
         '<button class="hpclab-in-lab" style="font-size:14px;padding:4px 12px" type="button" '

@@ -36,9 +36,9 @@ _SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSt
 
 
 class TrainingScaler(Scaler):
-    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler. Beside what
-    came stands what `experiment.predict` says, once one rank was measured. The speedup is carried on to GPUs
-    of a cluster of the catalogue, for a model of 1.6 billion parameters."""
+    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler. Once one rank
+    was measured, what `experiment.predict` says stands beside what was measured. The speedup is carried on to
+    GPUs of a cluster of the catalogue, for a model of 1.6 billion parameters."""
 
     AXIS, EXAMPLE, HEIGHT = "ranks", "TrainSteps", 280
 
@@ -51,7 +51,7 @@ class TrainingScaler(Scaler):
         return [dict(controls[:3]), {**dict(controls[3:]), "view": view}], [], []
 
     def _setting(self, name: str, label: str, options: Sequence[tuple[str, Any]]) -> Any:
-        """A list for a field of the experiment, whose own value is in it."""
+        """A control of the experiment's field `name`; the value that it has is among the `options`."""
         value = getattr(self.experiment, name)
         other = [(f"{value}", value)] * (value not in dict(options).values())
         return choose(label, [*options, *other], value)
@@ -80,7 +80,7 @@ class TrainingScaler(Scaler):
         return speedup.draw(ax, self._results, curves, along="ranks", most=MANY[-1])
 
     def _many(self, cluster: GpuCluster) -> list[Result]:
-        """The same settings on GPUs, with the large model: 16 samples on each, or 1,024 in all."""
+        """Modelled Results of these settings for the LARGE model: 16 samples on each GPU, or 1,024 in all."""
         batch = MANY[-1] if self.experiment.scaling == "strong" else 16
         spec = replace(self.experiment, ranks=MANY, shape=LARGE, store=None, batch=batch)
         return spec.predict(cluster, None, MANY)

@@ -52,10 +52,10 @@ def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
 
 class Wall(QueueView):
     """The points that learners show of a lesson, and the class's use of the queue, every few seconds.
-    ValueError where no wall is named or a word is wrong."""
+    ValueError where no wall is named or a setting is wrong."""
 
     def __init__(self, lesson: str = "05") -> None:
-        super().__init__(Looks(lesson), EVERY, STOPS_AFTER)
+        super().__init__(WallReader(lesson), EVERY, STOPS_AFTER)
 
     def _ipython_display_(self) -> None:
         self.start()
@@ -63,8 +63,8 @@ class Wall(QueueView):
         display(self.box)
 
 
-class Looks:
-    """Each call reads the folder and asks the queue, and gives the picture of both, with a sentence."""
+class WallReader:
+    """Reads the wall's folder and asks for the queue at each call; returns a Snapshot of both figures."""
 
     def __init__(self, lesson: str, folder: str | Path = "") -> None:
         environment = settings.found().environment() | dict(os.environ)
@@ -88,7 +88,7 @@ class Looks:
         return Snapshot("".join(map(style.svg, figures)), said)
 
     def figures(self) -> tuple[list[Figure], str]:
-        """The speedups, the queue where there is one to ask, and what is to be said beside them. OSError."""
+        """Figures of the speedups and, where it answers, the queue; and a text beside them. OSError."""
         learners, passed_over = wall_folder.read(self.place, self.lesson)
         said = [f"{wording.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
         try:

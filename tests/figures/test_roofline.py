@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from hpclab.figures import bandwidth, roofline, style
 from hpclab.figures.diagram import text_width
-from hpclab.figures.roofline_points import Kernel, kernels, modelled
+from hpclab.figures.roofline_points import Kernel, kernels, modelled_kernel
 from hpclab.models.device import Device, from_catalogue
 from hpclab.models.roofline import Work, predict
 from hpclab.results import Origin, Result
@@ -94,7 +94,7 @@ def test_no_label_lies_on_another_and_kernels_on_one_spot_share_theirs(ax, words
     works = [Work(1e9, 10 ** (n / 4) * 1e8, name=f"kernel {n}, step") for n in range(12)]
     works += [Work(1e9, 1e8, name="kernel 0, other")]  # on the spot of the first
     ax.figure.set_figheight(520 / 96)  # as in the lesson
-    roofline.draw(ax, A100, [modelled(predict(work, A100)) for work in works])
+    roofline.draw(ax, A100, [modelled_kernel(predict(work, A100)) for work in works])
     apart(ax, [text for text in ax.texts if text.get_rotation_mode() != "anchor"])
     assert "step, other" in words(ax)
     shown = [note for note in notes(ax) if not note.get_text() and note.get_visible()]
@@ -107,7 +107,7 @@ def test_no_label_lies_on_another_and_kernels_on_one_spot_share_theirs(ax, words
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "fp8"])  # ridges from 9 to 482
 def test_names_of_roofs_ridge_and_key_are_apart_wherever_the_ridge_lies(ax, apart, precision):
     h100, works = from_catalogue("h100-80gb"), [Work(1e9, 10**n, precision, f"k, {n}") for n in (8, 10, 12)]
-    roofline.draw(ax, h100, [modelled(predict(work, h100)) for work in works], precision)
+    roofline.draw(ax, h100, [modelled_kernel(predict(work, h100)) for work in works], precision)
     key = ax.get_legend().get_texts()
     apart(ax, [*key, *(text for text in ax.texts if text.get_rotation_mode() != "anchor")])
 

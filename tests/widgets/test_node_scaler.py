@@ -52,7 +52,7 @@ def test_nothing_measured_is_seen_before_the_prediction(experiment):
     assert experiment.calls == []
     assert "prediction" in scaler._status.value
     asked.commit(3.5)
-    scaler._ran()
+    scaler._show_progress()
     assert "You predicted 3.5×" in said(scaler)
     assert NodeScaler(Pool(), experiment, results=run(2)).picture.value.count("here</text>") == 1
     measure(scaler, 4)

@@ -42,7 +42,7 @@ def slurm():
 
 
 def view_of(slurm, interval=0.2, stops_after=60.0):
-    return queue_view.QueueView(lambda: queue_view.of_slurm(slurm), interval, stops_after)
+    return queue_view.QueueView(lambda: queue_view.slurm_snapshot(slurm), interval, stops_after)
 
 
 def threads():
@@ -79,7 +79,7 @@ def test_a_silent_slurm_is_said_and_the_picture_stays(slurm):
 
 def test_a_pool_is_shown_by_its_processes_and_what_is_on_its_way():
     pool = SimpleNamespace(nodes=1, backend="local", workers=lambda: [SimpleNamespace(rank=0, pid=4242)])
-    view = queue_view.of_pool(pool, lambda: 3)
+    view = queue_view.pool_view(pool, lambda: 3)
     view.refresh()
     assert "process 4242" in view.picture.value
     assert "1 of 3 nodes joined" in view.picture.value

@@ -48,7 +48,7 @@ def test_nothing_is_run_or_seen_before_the_prediction():
     scaler.run(2)
     assert "prediction" in scaler._status.value
     asked.skip()
-    scaler._ran()
+    scaler._show_progress()
     assert "2 ranks, emulated" in style.description(scaler.shown.figure)
     scaler.close()
 

@@ -86,14 +86,14 @@ def test_a_site_is_asked_for_the_class_only_and_a_missing_slurm_is_said(on_the_w
     settings = on_the_wall / "site.toml"
     settings.write_text('[slurm]\nreservation = "course"\n')
     monkeypatch.setenv("HPCLAB_SITE", str(settings))
-    wall.Looks("05")()
+    wall.WallReader("05")()
     assert asked == [("--reservation=course",)]
 
     def missing(**_):
         raise SlurmMissing("No Slurm runs here.")
 
     monkeypatch.setattr(wall, "connect", missing)
-    assert wall.Looks("05")().said == "The queue is not shown: No Slurm runs here."
+    assert wall.WallReader("05")().said == "The queue is not shown: No Slurm runs here."
 
 
 def test_the_command_says_it_and_saves_it(on_the_wall, tmp_path_factory, capsys):
