@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from hpclab.classroom import summary_file
-    from hpclab.exercises.prediction import factor
+    from hpclab.exercises.prediction import format_factor
 
     found, refused = summary_file.collect(map(Path, options.places))
     rows = summary_file.of_class(found, lessons())
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         said = [(name, count / began, f"solved by {count} of {began}") for name, count in solved.items()]
         for name, one in row["predictions"].items():
             off, of = one["off"] or math.inf, f"median of {one['count']}, {one['high']} too high"
-            said.append((f"“{name}”", 1 / off, f"off by {factor(off)} ({of})"))
+            said.append((f"“{name}”", 1 / off, f"off by {format_factor(off)} ({of})"))
         for name, share, text in said:
             print(f"      {name:<24} {text}")
             if share < _LOW:

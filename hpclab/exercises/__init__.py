@@ -1,5 +1,5 @@
-"""Exercises: a judge and hints. A notebook cell holds the learner's answer, `...` until it is solved; a wrong
-one gets the sentence that names its mistake."""
+"""The exercises of the lessons, each a judge and hints. A notebook cell holds the learner's answer, `...`
+until it is solved; the verdict on a wrong one names its mistake."""
 
 import dis
 import html
@@ -21,8 +21,8 @@ _COLOUR = {"good": "#009E73", "bad": "#D55E00", "": "#56B4E9"}
 def show_message(title: str, text: str, kind: str = "", markup: str | None = None, below: str = "") -> None:
     """Show `text` (or the HTML `markup` in its place) with the SVG `below` it, outside a notebook as a line.
 
-    `kind`, "good", "bad" or "", colours the bar beside it. Text between backticks is code, and a $ is no
-    mathematics, which JupyterLab would make of two."""
+    `kind`, "good", "bad" or "", colours the bar beside it. Text between backticks is code; JupyterLab is kept
+    from reading what lies between two $ as mathematics."""
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         print(f"{title}. {text}")
@@ -46,7 +46,7 @@ class Verdict:
     picture: str = field(default="", repr=False)  # SVG of what the answer did
 
     def show(self, name: str = "") -> None:
-        """With the `name` of its exercise, for a cell that asks for several."""
+        """Show the verdict, with the `name` of its exercise where a cell asks for several."""
         text = self.message.removeprefix("Not solved yet: ")
         title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
@@ -54,13 +54,13 @@ class Verdict:
         show_message(f"{title}{f' ({name})' * bool(name)}", text, kind, below=self.picture)
 
     def _ipython_display_(self) -> None:
-        """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""
+        """Show nothing: `check` has shown this verdict, and a cell ending in it must not show it twice."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """The number of its `lesson` ("05"), a `name`, a judge, and `hints` from vague to plain. A ValueError or
-    `limits.Stopped` of the judge becomes the verdict."""
+    """The number of its `lesson` ("05"), a `name`, a judge, and `hints` from vague to plain. The message of a
+    ValueError or `limits.Stopped` that the judge raises becomes the verdict."""
 
     lesson: str
     name: str

@@ -1,4 +1,4 @@
-"""The numbers that lessons ask for before they measure, and where to look first when one was too high or low.
+"""The predictions that lessons ask for before they measure, and where to look first after a wrong one.
 
 predict.ask(guess := asked.one_core()) ... guess.compare(seconds)"""
 

@@ -22,7 +22,7 @@ _STOPPED = {
 
 
 class _NoAnswers(MetaPathFinder):
-    """The judges and the rows they judge by cannot be imported here: handing them back earns nothing."""
+    """An import hook that refuses the judges and the published rows, so that no answer can return theirs."""
 
     def find_spec(self, name: str, *_: object) -> None:
         if name.startswith(("hpclab.exercises", "hpclab.validation")):
@@ -35,6 +35,7 @@ def _refuse_processes(event: str, _arguments: object) -> None:
 
 
 def _limit(seconds: float, memory: int) -> None:
+    """Limit CPU time (to a little more than `seconds`) and `memory` (bytes), and refuse new processes."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds + 30)  # where the notebook died and nobody ends us
     most = {resource.RLIMIT_CPU: int(seconds) + 31, resource.RLIMIT_FSIZE: 2**24, resource.RLIMIT_CORE: 0}
@@ -47,7 +48,7 @@ def _limit(seconds: float, memory: int) -> None:
 
 
 def _outcome(function: Callable, argument_lists: list[tuple]) -> list | str:
-    """What it returned, or a sentence about why it did not."""
+    """The values that `function` returns for `argument_lists`, or a sentence: why it returned none."""
     try:
         return [function(*arguments) for arguments in argument_lists]
     except BaseException as error:

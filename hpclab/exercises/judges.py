@@ -1,5 +1,5 @@
-"""The few ways to judge an answer, so that a lesson's exercise is data: what is right, and the mistakes that
-people make, each with the sentence it gets, a template of `str.format`; the first that fits is told."""
+"""Make judges, so that a lesson's exercise is data: what is right, and the mistakes that people make, each
+with a sentence, a template of `str.format`. The verdict has the sentence of the first mistake that fits."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +21,10 @@ def by_number(
     allowed: tuple[float, float] = (0, 1), within: float = 0.02, text: Callable[[str], float] | None = None,
     facts: Callable[[float], Mapping[str, Any]] = lambda _: {},
 ) -> Judge:  # fmt: skip
-    """A number in `unit`; `text` reads one that is written with its unit. `right` and what gives a mistake
-    away are each a value (met within a share of `within`), a range ``(low, high)``, or a condition. What fits
-    none of them and is not in `allowed` is refused. Sentences may use {value} and what `facts(value)`
-    holds."""
+    """Return a judge of a number in `unit`, called `name` in messages; `text` parses one that is written with
+    its unit. `right` and the condition of each mistake are a value (met within a share of `within`), a range
+    ``(low, high)``, or a predicate. A number that meets none of them and lies outside `allowed` is refused.
+    Sentences may use {value} and the keys of `facts(value)`."""
 
     def judge(answer: object) -> Verdict:
         given: Any = text(answer) if text and isinstance(answer, str) else answer
@@ -42,7 +42,7 @@ def by_number(
 
 
 def fits(value: float, target: Any, within: float) -> bool:
-    """Whether `value` is what gives a mistake away: a value, a range or a condition, as in `by_number`."""
+    """Whether `value` meets `target`: a value (within a share of `within`), a range or a predicate."""
     if callable(target):
         return bool(target(value))
     if isinstance(target, tuple):
@@ -53,9 +53,9 @@ def fits(value: float, target: Any, within: float) -> bool:
 def by_facts(
     facts: Callable[[Any], Any], *mistakes: Mistake, yes: str, score: tuple[str, str] | None = None
 ) -> Judge:
-    """Several values together: `facts(answer)` reads them and works out what the conditions and sentences
-    speak of, as attributes of one object ({f.ridge}); ValueError where `answer` cannot be read. `score` names
-    the attribute that is a challenge's score, and its unit."""
+    """Return a judge of several values together: `facts(answer)` reads them and computes what the conditions
+    and sentences use, as attributes of one object ({f.ridge}); ValueError where `answer` cannot be read.
+    `score` names the attribute that is a challenge's score, and its unit."""
 
     def judge(answer: object) -> Verdict:
         f = facts(answer)
@@ -67,8 +67,8 @@ def by_facts(
 
 
 def read_dict(answer: object, **most: int | None) -> SimpleNamespace:
-    """What the dict `answer` holds under these names: whole numbers from 1 to `most`, or anything where that
-    is None; ValueError where it is no such dict."""
+    """The values of the dict `answer`, whose keys are those of `most`: whole numbers from 1 to the maximum
+    there, or anything where that is None; ValueError where it is no such dict."""
     if not isinstance(answer, Mapping) or set(answer) != set(most):
         raise ValueError(f"The answer is a dict with {', '.join(most)}.")
     whole = {name: checks.integer(name, answer[name], 1, high) for name, high in most.items() if high}
@@ -84,9 +84,9 @@ def by_choice(
     what: str, right: Mapping[str, str], options: Iterable[str], evidence: Callable[[str, str], str], *,
     yes: str, same: Mapping[str, str] = {},
 ) -> Judge:  # fmt: skip
-    """A dict that names for each key of `right` one of `options`, a `what`; whatever its case and blanks.
-    `same` are other words for some options. ``evidence(key, option)`` says what speaks against a wrong
-    one."""
+    """Return a judge of a dict that names one of `options` for each key of `right`; case and blanks do not
+    count. `what` is the word for an option in messages, and `same` maps other wordings to options.
+    ``evidence(key, option)`` says what speaks against a wrong one."""
     keys, known = sorted(right), {option.lower(): option for option in options}
     listed = "; ".join(known.values())
     known |= {word: known[option] for word, option in same.items()}
@@ -107,7 +107,7 @@ def by_choice(
 
 
 def in_turn(*judges: Judge) -> Judge:
-    """Each judges what those before it have passed."""
+    """Return a judge that asks `judges` in order, and gives the verdict of the first that does not pass."""
 
     def judge(answer: object) -> Verdict:
         for one in judges:
@@ -123,18 +123,18 @@ def by_function(
     otherwise: Callable[..., str], yes: str = "", within: float = 0.01, slack: float = 1e-5, shown: str = "",
     stopped: Callable[[str], str] = str, accepts: Callable[[object], bool] | None = None,
 ) -> Judge:  # fmt: skip
-    """A function, called on `cases()` in a process with limits, held against the formula `right` on them: off
-    by a share of at most `within`, or by at most `slack`.
+    """Return a judge of a function, called on `cases()` in a process with limits and compared with the
+    formula `right`: off by a share of at most `within`, or by at most `slack`. See `call_on_cases`.
 
-    A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
-    {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
-    wrong one; that alone is said where no mistake fits. `yes` may use {right}, the list of right values.
-    `stopped` makes the sentence about a function that returned nothing of use from the usual one."""
+    The condition of a mistake is another formula, which gives the same as the answer on all cases. Its
+    sentence follows `shown`. Both may use {0}, {1}, ..., the values returned, and {first}, which is
+    ``otherwise(value, *case)`` of the first wrong value and the message where no mistake fits. `yes` may use
+    {right}, the list of right values. `stopped` rewords the message about an answer that gave no values."""
 
     def judge(answer: object) -> Verdict:
         calls = cases()
         try:
-            given = called(signature, returns, answer, calls, accepts or is_number)
+            given = call_on_cases(signature, returns, answer, calls, accepts or is_number)
         except (limits.Stopped, ValueError) as stop:
             return Verdict(False, stopped(str(stop)))
         expected = [right(*case) for case in calls]
@@ -150,10 +150,11 @@ def by_function(
     return judge
 
 
-def called(
+def call_on_cases(
     signature: str, returns: str, answer: object, cases: Sequence[tuple], accepts: Callable[[object], bool]
 ) -> list[Any]:
-    """What the function `answer` returned on `cases`; ValueError where that is not `returns`."""
+    """What the function `answer` returns on `cases`; ValueError where `accepts` refuses one of these values.
+    `signature` and `returns` describe the function and its values in messages."""
     if not callable(answer):
         raise ValueError(f"The answer is a function: def {signature}: return ...")
     values = limits.call_each(answer, cases)
@@ -166,7 +167,7 @@ def called(
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a real number of Python or NumPy, infinity included."""
+    """Whether `value` is a real number of Python or NumPy, infinity included."""
     return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
 
 

@@ -1,4 +1,4 @@
-"""A learner's kernel, traced in the limited child on launches it has not seen, and judged by what it did.
+"""Judge a learner's kernel by what it does on launches it has not seen, traced in a child with limits.
 
 The kernel travels as source and is walked through by the tracer, never run as Python, and what it should have
 computed never leaves this process. Numba's objects stay behind, so that the child starts in half the time."""
@@ -37,11 +37,11 @@ class KernelTrial(types.SimpleNamespace):
     """What a `launch` did: `errors` are the tracer's, each a kind, a sentence and how many threads did it;
     `output` is the last array, and `stored` says which of its items were written.
 
-    `sectors` are all that moved; `lane_distance` is the largest usual distance of neighbouring lanes, in
-    items; `conflicts` are the extra passes over the banks; `workers` are the threads that touched an array;
-    `steps` is the most that had to come one after another, requests of one warp or atomics on one item;
-    `reread` names an array whose items a warp asked for more often than once; `diverged` says whether lanes
-    of a warp asked for parts of one sector at different times."""
+    `sectors` are all that moved; `lane_distance` is the largest of the requests' median distances between
+    neighbouring lanes, in items; `conflicts` are the extra passes over the banks; `workers` are the threads
+    that touched an array; `steps` is the most that had to come one after another, requests of one warp or
+    atomics on one item; `reread` names an array whose items a warp asked for more often than once; `diverged`
+    says whether lanes of a warp asked for parts of one sector at different times."""
 
     kind = property(lambda self: self.errors[0][0] if self.errors else "")  # of the first error
     threads = property(lambda self: math.prod(self.launch.grid) * math.prod(self.launch.block))
@@ -106,10 +106,10 @@ def by_kernel(
     steps: Callable[[KernelTrial], float] = lambda f: 16 * f.rounds, parallel: str = "{f.why_serial}",
     scored: bool = False,
 ) -> Judge:  # fmt: skip
-    """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the KernelTrial `f`. All
-    must be right, and take no more than `steps` one after another (`parallel` is the advice), before what is
-    `wasteful` is told of any: more than `most` sectors (`fewer` is the advice), and what else is named. `yes`
-    may use {score}, all sectors, which are the score of what is `scored`."""
+    """Return a judge of a kernel under @cuda.jit, traced on each of `launches()`; conditions are of the
+    KernelTrial `f`. Three stages, each on all launches: the `wrong` mistakes and any other fault; more than
+    `steps` one after another (`parallel` is the advice); more than `most` sectors (`fewer` is the advice) and
+    the `wasteful` mistakes. `yes` may use {score}, the sectors of all launches: the score where `scored`."""
     moved = "right, but {f.sectors} sectors move, and {most} would do. " + fewer
     in_turn = "right, but {f.steps} steps come one after another. " + parallel
     many, slow = (lambda f: f.sectors > most(f), moved), (lambda f: f.steps > steps(f), in_turn)
@@ -128,17 +128,17 @@ def by_kernel(
 
 
 def numbers(*shape: int, seed: int = 0) -> NDArray:
-    """Random float32 from 1 to 2, the same each time."""
+    """A float32 array of this `shape`, random from 1 to 2, the same each time."""
     return numpy.random.default_rng((seed, *shape)).random(shape, dtype=numpy.float32) + 1
 
 
 def nothing(*shape: int) -> NDArray:
-    """An output that nobody has written to yet."""
+    """A float32 output array of this `shape`, all NaN, which marks what is never written."""
     return numpy.full(shape, numpy.nan, numpy.float32)
 
 
 def run(kernel: object, launches: Sequence[LearnerLaunch]) -> list[KernelTrial]:
-    """Trace `kernel` on each launch; Stopped in one sentence where that cannot be done, or is not solved."""
+    """Trace `kernel` on each of `launches`; Stopped where it is unsolved, no kernel, or cannot be traced."""
     function = python_function(kernel)
     if function is not None and is_unsolved(function):
         raise Stopped(UNSOLVED)
@@ -155,7 +155,7 @@ def run(kernel: object, launches: Sequence[LearnerLaunch]) -> list[KernelTrial]:
 
 
 def _portable(value: Any, sources: dict, seen: dict) -> Any:
-    """A function with only the globals it names, each made portable; of Numba only its types' names."""
+    """A copy of `value` for the child: a function with only the globals it names, a Numba type as NumPy's."""
     if type(value).__module__.startswith("numba") and (dtype := arithmetic.as_dtype(value)) is not None:
         return dtype.type
     is_module, function = isinstance(value, types.ModuleType), python_function(value)
@@ -176,7 +176,7 @@ def _portable(value: Any, sources: dict, seen: dict) -> Any:
 
 
 def _tracing() -> Callable:
-    """What the child calls: it travels by value, because the child may import nothing of hpclab.exercises."""
+    """The function that the child calls, nested so that it is sent by value: the child cannot import it."""
 
     def traced(kernel: Any, sources: dict, grid: tuple, block: tuple, arrays: tuple) -> str | dict:
         import linecache

@@ -30,10 +30,12 @@ _CASES = {
 
 
 def _right(*case: object) -> str:
+    """The backend that fits a case of _CASES."""
     return _CASES[case][0]  # type: ignore[index]
 
 
 def _first_wrong(given: str, place: str, here: int, wanted: int) -> str:
+    """A sentence: the mistake behind the backend `given` for this case."""
     if given == "auto":
         return '"auto" leaves the choice to hpclab: here you write the rule that it follows.'
     said = f'Your rule says "{given}" for choose("{place}", {here}, {wanted})'
@@ -61,6 +63,7 @@ TASKS = (4, 4, 4, 5, 5, 6, 6, 7, 7)  # seconds
 
 
 def _packed(plan: object) -> SimpleNamespace:
+    """The seconds of each of the four lists of tasks in `plan`; ValueError where it is no such plan."""
     rows = plan if isinstance(plan, list | tuple) else []
     if len(rows) != 4 or not all(isinstance(row, list | tuple) for row in rows):
         raise ValueError("The answer is a list of four lists, one for each process.")

@@ -15,7 +15,7 @@ SOURCE = scaling_rows.CITATION
 
 
 def shown(curve: str = "amp-128") -> tuple[list[int], list[float]]:
-    """1, 4 and 8 GPUs and their published throughput, in sequences/s; by default what the notebook shows."""
+    """1, 4 and 8 GPUs and the throughput published for `curve`, in sequences/s; by default the notebook's."""
     rows = scaling_rows.published(curve)[:-1]
     return [row.parameters["gpus"] for row in rows], [row.value for row in rows]
 
@@ -46,6 +46,7 @@ SERIAL_SHARE = Exercise("01", "the serial share", judges.by_number(
 
 
 def _exact(serial: float, efficiency: float) -> float:
+    """Cores, not rounded, at which Amdahl's law gives this efficiency."""
     return 1 + (1 / efficiency - 1) / serial
 
 
@@ -90,6 +91,7 @@ _SIGNATURE = ("predict_throughput(gpus, throughput, target)", "a number of seque
 
 
 def _programs() -> list[tuple[list[int], list[float], int]]:
+    """Cases of two modelled programs: numbers of GPUs, their throughput, and the target."""
     counts = [1, 2, 4, 8]
     curves = [[one * float(Amdahl(serial).speedup(n)) for n in counts]
               for serial, one in ((0.05, 80.0), (0.15, 2400.0))]  # fmt: skip
@@ -97,6 +99,7 @@ def _programs() -> list[tuple[list[int], list[float], int]]:
 
 
 def _serial(counts: list[int], speeds: list[float]) -> float:
+    """The serial share that the last of these points gives."""
     return serial_fraction(counts[-1], speeds[-1] / speeds[0])
 
 
@@ -123,6 +126,7 @@ def _off(value: float, counts: list[int], speeds: list[float], target: int) -> s
 
 
 def _published(counts: list[int], speeds: list[float], _: int) -> float:
+    """The throughput published for 16 GPUs on the curve that these points begin."""
     curves = (curve for curve in scaling_rows.CURVES if shown(curve) == (counts, speeds))
     return scaling_rows.published(next(curves))[-1].value
 
@@ -170,11 +174,12 @@ _ALLOWED = [count for count in _RAYS if count < 64]
 
 
 def _cost(counts: Iterable[int]) -> float:
-    """Processor-seconds of a run on each of these numbers of processors, of work that takes one a second."""
+    """Processor-seconds of a run on each of these `counts` of processors; one processor takes a second."""
     return sum(count * _RAYS[1] / _RAYS[count] for count in counts)
 
 
 def _forecast(answer: object) -> SimpleNamespace:
+    """The cost of runs on the counts in `answer`, and the error of Amdahl's law, fitted to them, at 64."""
     counts = sorted(set(answer)) if isinstance(answer, list | tuple | set) else []
     if not counts or not set(counts) <= set(_ALLOWED):
         may = f"The answer is a list of some of {', '.join(map(str, _ALLOWED))}."

@@ -13,6 +13,7 @@ _SHARE = _CORPUS // _NODES
 
 
 def _chunks(size: float) -> dict[str, object]:
+    """What sentences use of chunks of `size` bytes: shares of overhead and waiting, and their number."""
     task = max(size, 1) / _RATE
     return {
         "shown": f"A chunk of {units.format_bytes(size)} is {units.format_seconds(task)} of work",
@@ -48,6 +49,7 @@ TIMES = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
 
 
 def _efficiency(nodes: float) -> dict[str, str]:
+    """What sentences use of a run on `nodes` nodes: its speedup and efficiency, in words."""
     speedup = TIMES[1] / TIMES.get(int(nodes), math.inf)
     share = speedup / max(nodes, 1)
     return {"shown": f"{nodes:g} nodes: {speedup:.1f}× as fast, an efficiency of {share:.0%}"}
@@ -149,7 +151,7 @@ _JOINS, _LOADS, _SENDING, _DEADLINE = 3.0, 6.0, 0.002, 120.0  # s
 
 
 def bill(nodes: int, chunk_size: float) -> tuple[float, float]:
-    """Modelled: the second in which 4 GiB of text are tokenised, and the node-seconds that are billed.
+    """Modelled: seconds until 4 GiB of text are tokenised on `nodes` nodes, and the node-seconds billed.
 
     The queue gives a node every 3 s, which loads for 6 s. Every fourth shares its core: 3 MiB/s, the others
     4. The free node takes the next chunk of `chunk_size` bytes; each costs 5 ms, and Dask sends one every 2

@@ -24,7 +24,7 @@ BOUNDS = ("servers", "clients' links", "metadata", "a slow server")
 
 
 def stores() -> str:
-    """STORES in words, as the notebook prints them, and what the answers are."""
+    """STORES in words, as the notebook prints them, and the BOUNDS to choose from."""
     lines = (
         fill(
             f"{name}: {condition(store)}; {reading.clients} clients read {reading.files:,} files of "
@@ -37,6 +37,7 @@ def stores() -> str:
 
 
 def _loads(key: str, bound: str) -> str:
+    """A sentence: the seconds that each part of store `key` needs, against `bound` as the answer."""
     store, reading = STORES[key]
     seconds = {
         "servers": reading.bytes / sum(server.bandwidth for server in store.servers),
@@ -78,7 +79,8 @@ SITE = Store((Server(500e6),) * 4, metadata=2000, link=3e9, latency=2e-3)
 
 
 def _job(answer: object) -> SimpleNamespace:
-    """What a plan of samples in a shard and workers on a node gives: what each part lets through."""
+    """What the samples in a shard and workers of a node in `answer` give: samples/s of a node that the store
+    supplies, workers decode and the accelerator takes, and the share of time that it is busy."""
     given = judges.read_dict(answer, samples_per_shard=SAMPLES, workers=None)
     shard, workers = given.samples_per_shard, checks.integer("workers", given.workers, 0, 1024)
     hands = max(workers, 1)
@@ -122,7 +124,8 @@ KEEP_BUSY = Exercise("07", "keep it busy", judges.by_facts(
 
 
 def _epochs(copy: float, shared: float, local: float) -> frozenset[float]:
-    """Where both take as long, exactly or in whole epochs: the first that is no slower, or is faster."""
+    """The numbers of epochs that are right: at which a copy of `copy` seconds has just paid off, and the
+    first whole ones at which staging is no slower, and faster. An epoch takes `shared` or `local` seconds."""
     even = copy / (shared - local)
     return frozenset((even, math.ceil(even), math.floor(even) + 1))
 
@@ -191,7 +194,7 @@ OPENS, BUFFERS = 20, 200e6
 
 
 def _rented(answer: object) -> SimpleNamespace:
-    """What a store and a layout cost, and what they give."""
+    """What the store and the layout in `answer` cost, in credits, and the samples/s that they give a node."""
     f = judges.read_dict(answer, servers=64, opens=10**5, samples_per_shard=SAMPLES, stripes=64, workers=64)
     shard = f.samples_per_shard * SAMPLE
     reading = Reading(NODES_4, 101, shard, f.stripes, streams=f.workers)

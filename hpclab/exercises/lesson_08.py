@@ -111,13 +111,14 @@ RANKS, LINK, LATENCY = 64, 25e9, 0.5e-3
 
 
 def bucketed(size: float) -> overlap.Messages:
-    """The messages of that training in buckets of `size` bytes; the ring sends 2 (p − 1)/p of them."""
+    """The messages of the training on 64 GPUs in buckets of `size` bytes; a ring sends 2 (p − 1)/p of it."""
     count = max(1, math.ceil(GRADIENTS / size))
     each = LATENCY + 2 * (RANKS - 1) / RANKS * GRADIENTS / count / LINK
     return overlap.send(BACKWARD, [(n + 1) / count for n in range(count)], [each] * count)
 
 
 def _bucket(answer: object) -> SimpleNamespace:
+    """What buckets of `answer` bytes expose, in ms, and the latencies of their messages, in s."""
     size = checks.number("The bucket's size", answer, 1e5, 1e12, "bytes")
     sent = bucketed(size)
     return SimpleNamespace(
@@ -155,7 +156,7 @@ ETHERNET, MESSAGE = 10e9, 1.5e-3
 
 
 def _sent(cuts: Sequence[int]) -> overlap.Messages:
-    """The messages of RANKS with so many PIECES in the first, second, ... bucket."""
+    """The messages of RANKS ranks with `cuts` pieces of PIECES in the first, second, ... bucket."""
     ends, ready = [*accumulate(cuts)], [*accumulate(seconds for seconds, _ in PIECES)]
     held = [*accumulate((size for _, size in PIECES), initial=0.0)]
     sizes = [held[end] - held[end - count] for end, count in zip(ends, cuts, strict=True)]
@@ -164,6 +165,7 @@ def _sent(cuts: Sequence[int]) -> overlap.Messages:
 
 
 def _cut(answer: object) -> SimpleNamespace:
+    """What the buckets in `answer` expose, in ms, beside what DDP's own buckets would."""
     if isinstance(answer, str) or not isinstance(answer, Iterable):
         raise ValueError("The answer is a list: the pieces in the first bucket, in the second, and so on.")
     cuts = [checks.integer("Each bucket", one, 1, len(PIECES), "pieces") for one in answer]

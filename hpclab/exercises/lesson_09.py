@@ -12,6 +12,7 @@ from hpclab.models.transformer import LLAMA_2
 
 
 def _state(parameters: float, ranks: int, stage: int, each: tuple[int, int, int] = memory.MIXED) -> float:
+    """Bytes of model state on a rank; a parameter, its gradient and its optimizer states take `each`."""
     return sum(memory.states(parameters, stage, ranks, each))
 
 
@@ -97,8 +98,8 @@ def fastest() -> float:
 
 
 def _evaluate_plan(answer: object, gpus: int = 0) -> SimpleNamespace:
-    """Memory, seconds and cost of a step of Llama 2 under the plan answered, on `gpus` data-parallel
-    GPUs; 0: as many as the answer says."""
+    """Memory, seconds and cost of a step of Llama 2 under the plan in `answer`, on `gpus` data-parallel
+    GPUs; 0: as many as `answer` says."""
     names, cluster = {"zero": None, "micro_batch": BATCH, "recompute": None}, gpu_cluster.named(NODE)
     given = judges.read_dict(answer, **names) if gpus else judges.read_dict(answer, gpus=BATCH, **names)
     gpus, micro = gpus or given.gpus, given.micro_batch

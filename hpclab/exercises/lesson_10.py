@@ -75,19 +75,20 @@ _DEGREES = ("tensor", "pipeline", "chunks", "micro_batch")
 
 @functools.cache
 def fastest() -> float:
-    """Seconds of the planner's fastest step."""
+    """Seconds of a step of GPT3 under the planner's fastest plan for GPUS GPUs."""
     return planner.plans(GPT3, gpu_cluster.named(CLUSTER), GPUS, BATCH)[0].step.seconds
 
 
-def _given(answer: object, *names: str) -> dict[str, Any]:
-    """The degrees of these names that `answer` holds, and what is recomputed."""
+def _plan_arguments(answer: object, *names: str) -> dict[str, Any]:
+    """Arguments of Plan from the dict `answer`: the degrees `names`, recomputation, and ZeRO's stage 1."""
     given = vars(judges.read_dict(answer, **dict.fromkeys(names, GPUS), recompute=None))
     given["recompute"] = checks.choice("recompute", given["recompute"], HOW)
     return given | {"zero": 1, "sequence_parallel": given["tensor"] > 1}
 
 
 def _plan(answer: object) -> SimpleNamespace:
-    given, cluster = _given(answer, *_DEGREES), gpu_cluster.named(CLUSTER)
+    """A step of GPT3 under the plan in `answer`: its seconds, GiB, and shares of its parts; or ValueError."""
+    given, cluster = _plan_arguments(answer, *_DEGREES), gpu_cluster.named(CLUSTER)
     rest, left = divmod(GPUS, given["tensor"] * given["pipeline"])
     if left or not rest:
         raise ValueError(
@@ -133,7 +134,7 @@ THEIRS = {"data": 8, "tensor": 4, "pipeline": 12, "chunks": 1, "micro_batch": 2,
 
 def _trained(answer: object) -> SimpleNamespace:
     """The answer as a plan for BLOOM: the days that its training takes, and its thousands of GPU-hours."""
-    plan, cluster = Plan(2048, **_given(answer, "data", *_DEGREES)), gpu_cluster.named(SITE)
+    plan, cluster = Plan(2048, **_plan_arguments(answer, "data", *_DEGREES)), gpu_cluster.named(SITE)
     if plan.gpus % cluster.node_gpus:
         raise ValueError(f"data × tensor × pipeline are {plan.gpus} GPUs: take whole nodes of 8.")
     if why := planner.refusal(BLOOM, plan, cluster):

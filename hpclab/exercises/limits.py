@@ -34,9 +34,9 @@ class Stopped(Exception):
 
 
 def call_each(function: Callable, argument_lists: Iterable[tuple], seconds: float = 5.0) -> list:
-    """`[function(*args) for args in argument_lists]` in one child process: plain data, or Stopped. `seconds`
-    for all the calls together, in which it computes or waits; what other programs take of a busy core does
-    not count. Functions and classes of a notebook cell work, with the globals they use."""
+    """Return `[function(*args) for args in argument_lists]`, plain data from one child process; raise Stopped
+    where that fails. All calls together have `seconds` to compute or wait; what other programs take of a busy
+    core does not count. Functions and classes of a notebook cell work, with the globals they use."""
     try:
         task = cloudpickle.dumps((function, list(argument_lists)))
     except Exception as error:
@@ -66,7 +66,7 @@ def call_each(function: Callable, argument_lists: Iterable[tuple], seconds: floa
 
 
 def _watch(child: subprocess.Popen, values: IO[bytes], printed: IO[bytes], seconds: float) -> None:
-    """Wait for the child's end, while its time, its memory and what it writes are watched."""
+    """Wait until `child` has ended; Stopped where it exceeds its time, memory, output or size of `values`."""
     process, started, spent, cpu, clock = psutil.Process(child.pid), False, 0.0, 0.0, time.monotonic()
     deadline, status = clock + _START_SECONDS, psutil.STATUS_RUNNING
     while status != psutil.STATUS_ZOMBIE:
@@ -90,6 +90,7 @@ def _watch(child: subprocess.Popen, values: IO[bytes], printed: IO[bytes], secon
 
 
 def _read(received: bytes) -> list:
+    """Unpickle the values that the child sent; Stopped where it sent none, a sentence or other objects."""
     if not received:
         raise Stopped("Your function ended its process instead of returning (exit, or a crash).")
     try:
@@ -116,7 +117,7 @@ class _DataOnly(pickle.Unpickler):
 
 
 def group_members(child: subprocess.Popen) -> list[int]:
-    """The running processes of the group that `child` leads; zombies do not count."""
+    """Ids of the running processes of the group that `child` leads; zombies do not count."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
@@ -126,8 +127,8 @@ def group_members(child: subprocess.Popen) -> list[int]:
 
 
 def end_group(child: subprocess.Popen) -> None:
-    """End the group that `child` leads, and descendants that have left it, and reap the child, whose number
-    is nobody else's until then."""
+    """Kill the process group that `child` leads, and descendants that have left it, and reap the child: until
+    then its process id is not given to another."""
     for process in psutil.Process(child.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.kill()

@@ -1,4 +1,4 @@
-"""The number a learner commits to before a run, or nothing; and the verdict on it once the run has shown."""
+"""A learner's prediction before a run, or the decision to make none; and the verdict on it after the run."""
 
 import math
 import statistics
@@ -50,16 +50,16 @@ class Prediction:
         return "no prediction" if self.value is None else f"you predicted {self.value:g} {self.unit}".rstrip()
 
     def compare(self, came: Came, origin: Origin | str = Origin.MEASURED, runs: Runs = ()) -> None:
-        """Show the `verdict`: by which factor it was off, and where to look."""
+        """Show the `verdict`: by which factor the prediction was off, and where to look."""
         show_message(*self.verdict(came, origin, runs))
 
     def verdict(
         self, came: Came, origin: Origin | str = Origin.MEASURED, runs: Runs = ()
     ) -> tuple[str, str, str]:
-        """The verdict, kept in the ledger: a title, a text, and its kind for `show_message`. `came` is a
-        number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the median of
-        those of the strongest origin is taken. `runs` are the Results that it rests on: where they are
-        worthless the verdict says so, and counts for nothing."""
+        """Append the verdict to the ledger, and return its title, text and kind for `show_message`. `came`,
+        the outcome, is a number in SI units (a share for %, seconds for µs) from `origin`, or Results, of
+        which the median of those of the strongest origin is taken. `runs` are the measurements that it rests
+        on: where `quality.doubt` doubts them, the verdict says so and does not count."""
         if isinstance(came, Sequence):
             if not came:
                 return "No verdict yet", f"{self.name}: nothing was measured. Run the cells above.", ""
@@ -71,25 +71,25 @@ class Prediction:
         counts = entry in ledger.first_predictions([*ledger.kept_entries(), entry])
         late = " It does not count: the answer was known already." * (not counts)
         ledger.append(entry)
-        what, said = f"{shown(came)} {self.unit}".rstrip() + f" ({origin}).", self.value
+        what, said = f"{format_number(came)} {self.unit}".rstrip() + f" ({origin}).", self.value
         if said is None:
             then = f"In doubt: {doubt}." if doubt else "Commit to a number first: it is judged."
             return "No prediction", f"{self.name}: {what} {then}", ""
-        what = f"{self.name}: you said {shown(said)}, it is {what}"
+        what = f"{self.name}: you said {format_number(said)}, it is {what}"
         if doubt:
             return "No verdict", f"{what} This is worth nothing and does not count: {doubt}.", ""
         if entry.factor <= _CLOSE:
             return "Well predicted", what + late, "good"
         way, reason = ("high", self.too_high) if said > came else ("low", self.too_low)
-        by = "" if math.isinf(entry.factor) else f"{factor(entry.factor)} "
+        by = "" if math.isinf(entry.factor) else f"{format_factor(entry.factor)} "
         return f"Predicted {by}too {way}", what + f" Look first at {reason}." * bool(reason) + late, "bad"
 
 
-def factor(off: float) -> str:
-    """``"1.8×"``; beyond a thousand nobody counts."""
+def format_factor(off: float) -> str:
+    """The factor `off` as text, ``"1.8×"``; above a thousand ``"over 1,000×"``."""
     return f"{off:.2g}×" if off < 10 else f"{off:,.0f}×" if off < 1000 else "over 1,000×"
 
 
-def shown(value: float) -> str:
-    """Three digits, and all of a large number."""
+def format_number(value: float) -> str:
+    """`value` with three digits, or with all those before the point from a thousand on."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -7,7 +7,7 @@ from html import escape
 
 from hpclab.course import ledger, lessons
 from hpclab.exercises import show_message
-from hpclab.exercises.prediction import factor, shown
+from hpclab.exercises.prediction import format_factor, format_number
 
 _ENOUGH = 4  # predictions before a first and a later half say anything
 _CHANGE = 1.25  # and by how much they must differ
@@ -18,7 +18,7 @@ _STYLE = (
 
 
 def show() -> None:
-    """Show it for the notebook that runs here."""
+    """Show the learner's progress below the notebook cell, from the ledger of this folder."""
     first, rows, last = summary(ledger.kept_entries())
     body = "".join(
         f'<tr><th scope="row">{number}</th><td>{escape(title)}</td><td>{off}</td><td '
@@ -31,14 +31,14 @@ def show() -> None:
 
 
 def lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows of `summary` as a terminal shows them."""
+    """The rows of `summary` as aligned lines for a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]:
-    """How well predictions fit; for each lesson its number and title, how far off they were in words and as a
-    bar (full from ten times on), how many exercises are solved, the best scores; and what is next."""
+    """How well predictions fit; a row of texts for each lesson, its number and title, how far off they were
+    in words and as a bar (full from ten times on), solved exercises, best scores; and what is next."""
     course, counted = lessons(), ledger.first_predictions(entries)
     solved = [one for one in entries if one.kind == "solved"]
     done = {(one.lesson, one.name) for one in solved}
@@ -48,11 +48,12 @@ def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]
         off = statistics.median(offs) if offs else 1.0
         scored = [one for one in solved if one.lesson == lesson.number and one.score is not None]
         best = {one.name: one for one in sorted(scored, key=lambda one: -(one.score or 0))}
-        scores = (f"{one.name} {shown(one.score or 0)} {one.unit}".rstrip() for one in best.values())
+        scores = (f"{one.name} {format_number(one.score or 0)} {one.unit}".rstrip() for one in best.values())
         count = sum((lesson.number, name) in done for name in lesson.exercises)
         rows.append([
             lesson.number, lesson.title.partition(":")[0],
-            f"off by {factor(off)}" if offs else "no prediction", "█" * round(min(10, 10 * math.log10(off))),
+            f"off by {format_factor(off)}" if offs else "no prediction",
+            "█" * round(min(10, 10 * math.log10(off))),
             f"{count} of {len(lesson.exercises)} solved", ", ".join(scores),
         ])  # fmt: skip
     todo = [(one, name) for one in course for name in one.exercises if (one.number, name) not in done]
@@ -66,10 +67,12 @@ def _calibration(offs: Sequence[float]) -> str:
     """How far off predictions are, and whether they come closer, in a sentence or two."""
     if not offs:
         return "No prediction counts yet: commit to a number before a run, and its verdict is kept."
-    said = f"{len(offs)} prediction{'s' * (len(offs) > 1)}, off by {factor(statistics.median(offs))} (median)"
+    off = format_factor(statistics.median(offs))
+    said = f"{len(offs)} prediction{'s' * (len(offs) > 1)}, off by {off} (median)"
     if len(offs) < _ENOUGH:
         return said + "."
     first, later = (statistics.median(half) for half in (offs[: len(offs) // 2], offs[len(offs) // 2 :]))
     closer, further = later * _CHANGE < first, later > first * _CHANGE
     way = "closer" if closer else "further off" if further else "about as far off"
-    return f"{said}. The first half by {factor(first)}, the later half by {factor(later)}: {way}."
+    halves = f"The first half by {format_factor(first)}, the later half by {format_factor(later)}"
+    return f"{said}. {halves}: {way}."

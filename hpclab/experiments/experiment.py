@@ -40,8 +40,8 @@ class Experiment:
         self, where: Any = None, *, progress: Progress | None = None,
         found: Callable[[list[Result]], object] = bool,
     ) -> Results:  # fmt: skip
-        """Run it: on the pool `where` if it needs nodes, else on this machine (None). ``found(results)`` is
-        called after each point, whose Results come with one call of `points`, which says what they are.
+        """Measure all `points`, which say what their Results are: on the pool `where` if the experiment needs
+        nodes, else on this machine (None). ``found(results)`` is called with those of each point.
 
         Results are measured, or emulated under a stated condition; each repeat is one. The environment holds
         what `quality.doubt` judges. `pool.cancel()` ends it with Cancelled.
@@ -60,7 +60,7 @@ class Experiment:
         raise NotImplementedError
 
     def turns(self, counts: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """(count, repeat): half of the repeats on the way up through `counts`, the others on the way down.
+        """Yield (count, repeat): half of the repeats on the way up through `counts`, half on the way down.
 
         A neighbour who comes or goes meanwhile slows every count alike, and no node is started twice.
         """
@@ -73,12 +73,12 @@ class Experiment:
         raise NotImplementedError
 
     def mine(self, results: Sequence[Result]) -> list[Result]:
-        """Those of `results` that are of these settings."""
+        """Those of `results` whose parameters hold these `settings`."""
         return select(results, None, **self.settings())
 
-    def made(self, values: Mapping[Any, float], at: Mapping[str, Any], **of: Any) -> Results:
-        """A Result of each of `values`, by quantity or (quantity, component), with one run id; its parameters
-        are `at` and the settings, and `of` is what else a Result has. With a condition it is emulated."""
+    def make_results(self, values: Mapping[Any, float], at: Mapping[str, Any], **of: Any) -> Results:
+        """Make a Result of each of `values`, by quantity or (quantity, component), with one run id.
+        Parameters are `at` and the settings, `of` are other fields. With a condition it is emulated."""
         of = {"run": new_run_id(), "parameters": {**at, **self.settings()}, **of}
         of.setdefault("origin", Origin.EMULATED if of.get("condition") else Origin.MEASURED)
         named = [(key, "") if isinstance(key, str) else key for key in values]
@@ -87,12 +87,12 @@ class Experiment:
 
 
 def environment(sample: Sample | None = None, pool: Pool | None = None, **more: object) -> dict[str, Any]:
-    """What Results say of where a time comes from: the cores here, what tasks had of them, and the `pool`."""
-    of_pool = {} if pool is None else {"backend": pool.backend, "label": pool.label, "shared": near(pool)}
+    """The `environment` field of Results: the cores here, the facts of `sample` and of `pool`, and `more`."""
+    of_pool = {} if pool is None else {"backend": pool.backend, "label": pool.label, "shared": is_here(pool)}
     return {"cores": allowance.cores().whole, **of_pool, **more, **(sample.facts() if sample else {})}
 
 
-def near(pool: Pool, needed: bool = False) -> bool:
+def is_here(pool: Pool, needed: bool = False) -> bool:
     """Whether all nodes are processes of this machine; ValueError where that is `needed`, for an emulated
     store, and they are not."""
     here = {worker.host for worker in pool.workers()} == {socket.gethostname()}
@@ -108,15 +108,15 @@ def near(pool: Pool, needed: bool = False) -> bool:
 def on_store(
     store: Store, contents: Mapping[str, bytes], stripe_size: int = 2**20
 ) -> Iterator[tuple[Any, str]]:
-    """An fsspec file system on the emulated `store`, with `contents` in stripes over all of its servers, and
-    the words that say what it is."""
+    """Emulate `store`, with `contents` in stripes of `stripe_size` bytes over all of its servers; yield an
+    fsspec file system on it, and its condition for Results."""
     with StripedStore(store.servers, store.metadata, store.latency) as servers:
         servers.fill(contents, len(store.servers), stripe_size)
         yield servers.client(store.link), servers.condition
 
 
 def counts(name: str, given: object, low: int = 1, high: int = 4096) -> tuple[int, ...]:
-    """What a spec was `given` as its list of whole numbers: each once, in order."""
+    """Check the list of whole numbers `given` for the field `name`; return each once, in order."""
     if not isinstance(given, tuple | list | range) or not given:
         raise ValueError(f"{name} must be a list of whole numbers, such as (1, 2, 4), not {given!r:.60}.")
     return tuple(sorted({checks.integer(name, value, low, high) for value in given}))

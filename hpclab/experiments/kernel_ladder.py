@@ -49,13 +49,13 @@ class KernelLadder(Experiment):
         """Each step with the shape it runs on, in teaching order."""
         known = _ladders(self.on)
         steps = [step for name in self.ladders or known for step in known[name]]
-        return [(step, sized(step.problem, *WHERE[self.on])) for step in steps]
+        return [(step, largest_shape(step.problem, *WHERE[self.on])) for step in steps]
 
     def points(self, where: None, report: Progress) -> Points:
-        """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id; bytes are
-        the least that the problem needs. Among them, on the CPU, are those of the `machine_roof`, in turns
-        with the steps so that a neighbour slows both; on the GPU those of a device copy. RuntimeError where
-        there is no GPU: the simulator's time says nothing about speed."""
+        """Yield for each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id;
+        bytes are the least that the problem needs. Among them, on the CPU, are those of the `machine_roof`,
+        in turns with the steps so that a neighbour slows both; on the GPU those of a device copy.
+        RuntimeError where there is no GPU: the simulator's time says nothing about speed."""
         steps, run = self.steps(), new_run_id()
         ways = self._on_gpu(steps, run) if self.on == "gpu" else self._on_cpu(steps, run)
         for done, found in enumerate(ways, start=1):
@@ -86,7 +86,7 @@ class KernelLadder(Experiment):
             work = work_of(step, shape)
             work = replace(work, cache_bytes=work.bytes * counted.get(work.name, 0.0))
             found = predict(work, machine, launch_of(step, shape, work) if self.on == "gpu" else None)
-            results += self._observed(
+            results += self._step_results(
                 step, shape, found.seconds, Origin.MODELLED, run=run, component=found.bound,
                 environment={"device": machine.title}, source=found.roof.caveat,
             )  # fmt: skip
@@ -95,14 +95,15 @@ class KernelLadder(Experiment):
     def settings(self) -> dict[str, Any]:
         return {"on": self.on}
 
-    def _observed(
+    def _step_results(
         self, step: Any, shape: tuple[int, ...], seconds: float, origin: Origin = Origin.MEASURED, **more: Any
     ) -> list[Result]:
         at = {**self.settings(), "ladder": step.problem.name, "step": step.name, "shape": shape}
         return observed(work_of(step, shape), seconds, origin, {"parameters": at, **more})
 
     def _on_cpu(self, steps: Sequence[StepOnShape], run: str) -> Points:
-        """For each repeat once round the roof's loops, then each step of a problem once."""
+        """Time each step of a problem once in each repeat, after one run of all loops of the `machine_roof`,
+        whose Results come with those of the first step."""
         roof = machine_roof.rounds()
         for _, group in itertools.groupby(steps, lambda one: one[0].problem.name):
             mine = list(group)
@@ -114,11 +115,11 @@ class KernelLadder(Experiment):
                         step.launch(*arrays)
                     if repeat >= 0:
                         of: dict[str, Any] = {"run": run, "environment": versions(watch.sample)}
-                        yield beside + self._observed(step, shape, watch.sample.wall, repeat=repeat, **of)
+                        yield beside + self._step_results(step, shape, watch.sample.wall, repeat=repeat, **of)
                         beside = []
 
     def _on_gpu(self, steps: Sequence[StepOnShape], run: str) -> Points:
-        """Each repeat of each step; the device copy comes with the first."""
+        """Time each repeat of each step; the Results of the device copy come with the first."""
         from hpclab.kernels import cuda as gpu
 
         if gpu.simulated:
@@ -136,7 +137,7 @@ class KernelLadder(Experiment):
             arrays = step.problem.make(shape, numpy.random.default_rng(0))
             launch = functools.partial(step.launch, *map(gpu.cuda.to_device, arrays))
             for repeat, seconds in enumerate(gpu.seconds(launch, repeats=self.repeats)):
-                yield beside + self._observed(step, shape, seconds, repeat=repeat, **of)
+                yield beside + self._step_results(step, shape, seconds, repeat=repeat, **of)
                 beside = []
 
 
@@ -147,16 +148,16 @@ def work_of(step: Any, shape: tuple[int, ...]) -> Work:
 
 
 def launch_of(step: Any, shape: tuple[int, ...], work: Work) -> Launch:
-    """How a GPU's step is launched. A thread is taken to have its share of the bytes in flight, but no more
-    than 16: in a loop it waits each time round."""
+    """How a GPU launches `step`, whose `work` it is. A thread is taken to have its share of the bytes in
+    flight, but no more than 16: in a loop it waits each time round."""
     grid, block = step.grid_block(shape)
     blocks, threads = math.prod(grid), math.prod(block)
     share = max(1.0, min(_IN_FLIGHT, work.bytes / (blocks * threads)))
     return Launch(blocks, threads, step.registers, step.shared, share)
 
 
-def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]:
-    """The largest power of two, the same in each extent, within both limits; at least 2 in each."""
+def largest_shape(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]:
+    """The shape with the largest power of two, the same in each extent, within both limits; at least 2."""
     shapes = [(2**power,) * len(problem.extents) for power in range(1, 31)]
     fits = [s for s in shapes[1:] if problem.bytes(s) <= most_bytes and problem.flops(s) <= most_flops]
     return max(fits, default=shapes[0])
@@ -175,7 +176,7 @@ def fastest(results: Sequence[Result]) -> dict[str, Result]:
 def observed(
     work: Work, seconds: float, origin: Origin | str, more: Mapping[str, Any] | None = None
 ) -> list[Result]:
-    """The "time", "bandwidth" and "flop rate" of `work` in `seconds`; `more` are fields of these Results."""
+    """Results for `work` done in `seconds`: "time", "bandwidth" and "flop rate"; `more` are other fields."""
     count = {"bytes": work.bytes, "flops": work.flops, "precision": work.precision}
     fields = dict(more or {})
     fields["parameters"] = {"step": work.name, **fields.get("parameters", {}), **count}
@@ -195,4 +196,5 @@ def catalogue_name(gpu: str, memory: float) -> str:
 
 
 def _ladders(on: str) -> Mapping[str, tuple[Any, ...]]:
+    """The steps of each ladder `on` the "cpu" or the "gpu", by the ladder's name."""
     return importlib.import_module(f"hpclab.kernels.{'cpu' if on == 'cpu' else 'ladder'}").LADDERS

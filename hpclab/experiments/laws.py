@@ -27,9 +27,9 @@ def fit(results: Sequence[Result], along: str) -> Calibration:
 
 
 def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCurve:
-    """One law through the makespans measured on no more than the cores there were, where they share them;
-    through the emulated ones where those identify no law. Where the measured ones are in doubt there is no
-    curve through the emulated ones either: they have the pauses of the same runs."""
+    """Fit `law` to the measured makespans, with no more threads, processes or nodes (`along`) than cores
+    where they share these; or to the emulated ones where those give no curve. Where the measured ones are in
+    doubt there is no curve through the emulated ones either: they have the pauses of the same runs."""
     if doubt(results):
         return fit_times(law, results, along)  # says why there is none
     emulated = [result for result in results if result.origin is Origin.EMULATED]

@@ -64,9 +64,9 @@ STREAMS = {read: 1, copy: 2, triad: 3}  # arrays of float64 that the loop goes o
 
 
 def rounds() -> Iterator[list[Result]]:
-    """Once round all loops each time: a "bandwidth" of read, copy and triad (`component`) and a "flop rate"
-    of each precision, as long as somebody asks. The line that a store has to read first is not counted, as in
-    STREAM: the bus carries up to half as much again in "copy" and a third in "triad"."""
+    """Run all loops once for each list asked for, without end, and yield a "bandwidth" of read, copy and
+    triad (`component`) and a "flop rate" of each precision. The line that a store has to read first is not
+    counted, as in STREAM: the bus carries up to half as much again in "copy" and a third in "triad"."""
     cores, found = allowance.cores().whole, partial(Result, NAME, origin=Origin.MEASURED, run=new_run_id())
     arrays = [numpy.ones(max(default_bytes() // 8, _ITEMS)) for _ in range(3)]
     work: list[Any] = []
@@ -105,7 +105,7 @@ def fit(results: Sequence[Result]) -> Device:
 
 
 def versions(sample: Sample | None = None) -> dict[str, object]:
-    """The environment of a time with the versions that it depends on."""
+    """The `environment` of a time, with the processor and the versions of Python and Numba."""
     processor = platform.processor() or platform.machine()
     return environment(sample, processor=processor, python=platform.python_version(), numba=numba.__version__)
 

@@ -55,10 +55,10 @@ class MeasureCollective(Experiment):
             )
 
     def points(self, where: Pool | Slurm | None, report: Progress) -> Points:
-        """A "time" in seconds for each number of ranks, size and repeat: of one of several calls, the mean
-        over ranks (as nccl-tests and OSU report it). The first call is checked element by element. `where` is
-        a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it will be, or
-        None for mpiexec on this machine."""
+        """Yield a "time" in seconds for each number of ranks, size and repeat: of one of several calls, the
+        mean over ranks (as nccl-tests and OSU report it). The first call is checked element by element.
+        `where` is a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it
+        will be, or None for mpiexec on this machine."""
         for done, ranks in enumerate(self.ranks, start=1):
             yield self._results(ranks, *self._run(where, ranks))
             report(f"{ranks} ranks", done, len(self.ranks))
@@ -81,7 +81,7 @@ class MeasureCollective(Experiment):
         return {"collective": self.collective, "library": self.library, "algorithm": self.algorithm}
 
     def _run(self, where: Any, ranks: int) -> tuple[list[list[Any]], dict[str, Any]]:
-        """What each rank found, and what the Results' environment shall say."""
+        """Run the sweep on `ranks` ranks; return what each measured, and the environment of the Results."""
         orders = self.settings() | {
             "sizes": self.sizes, "repeats": self.repeats, "warmup": _WARMUP,
             "ranks_per_node": self.ranks_per_node,
@@ -113,5 +113,5 @@ class MeasureCollective(Experiment):
             elif self.collective == "stream":
                 seconds = of_ranks[0][2] / sweep.window(size // sweep.ITEM)
             of = {"run": run, "repeat": repeat, "environment": where | Sample(wall, cpu, waited).facts()}
-            results += self.made({"time": seconds}, {"ranks": ranks, "bytes": size}, **of)
+            results += self.make_results({"time": seconds}, {"ranks": ranks, "bytes": size}, **of)
         return results

@@ -16,6 +16,7 @@ from hpclab.timing import Sample, Stopwatch
 
 
 def _threads(name: str, given: object) -> tuple[int, ...]:
+    """Check numbers of threads as `counts` does; for () those up to this machine's cores, at most 8."""
     return counts(name, range(1, min(8, allowance.cores().whole) + 1) if given == () else given)
 
 
@@ -34,9 +35,9 @@ class _Sweep(Experiment):
         return {"work": getattr(work, "__name__", type(work).__name__), "scaling": scaling}
 
     def _measured(self, count: int, sample: Sample, where: dict[str, Any], **of: Any) -> Results:
-        """The measured "makespan" and "cpu" of one repeat."""
+        """The measured "makespan" and "cpu" of one repeat with `count` threads or processes."""
         of["environment"] = environment(sample, python=platform.python_version(), **where)
-        return self.made({"makespan": sample.wall, "cpu": sample.cpu}, {self.along: count}, **of)
+        return self.make_results({"makespan": sample.wall, "cpu": sample.cpu}, {self.along: count}, **of)
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class ThreadSweep(_Sweep):
     along: ClassVar[str] = "threads"
 
     def points(self, where: None, report: Progress) -> Points:
-        """For each repeat a "makespan" (wall seconds) and a "cpu" (seconds of all threads), after a call that
-        compiles. Repeats go round all thread counts, so that a neighbour slows every count and not one of
-        them. ValueError for more threads than Numba may start."""
+        """Yield for each repeat a "makespan" (wall seconds) and a "cpu" (seconds of all threads), after a
+        call that compiles. Repeats go round all thread counts, so that a neighbour slows every count and not
+        one of them. ValueError for more threads than Numba may start."""
         import numba
 
         most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
@@ -95,7 +96,7 @@ class ProcessSweep(_Sweep):
     on_pool: ClassVar[bool] = True
 
     def points(self, where: Pool, report: Progress) -> Points:
-        """After a map on each number of processes that is not counted, for each repeat a measured "makespan"
+        """Yield, after an uncounted map on each number of processes, for each repeat a measured "makespan"
         (seconds from the first item sent to the last value received), the "cpu" seconds of all tasks, and an
         emulated "makespan": the same tasks, order and pauses, with CPU time in place of wall time, as if each
         process had a core of its own. Repeats go up through the numbers of processes and down again.

@@ -15,7 +15,7 @@ from hpclab.validation import predictions
 
 
 def medians(results: Sequence[Result]) -> dict[int, float]:
-    """Bytes to the median of their repeats, seconds. ValueError where they are not all of one kind."""
+    """The median time, in seconds, by bytes. ValueError where `results` are not all of one kind."""
     chosen, names = select(results, "time"), ("collective", "library", "algorithm", "ranks")
     kinds = {(result.origin, *(result.parameters.get(name) for name in names)) for result in chosen}
     if not all("bytes" in result.parameters for result in chosen):
@@ -28,8 +28,8 @@ def medians(results: Sequence[Result]) -> dict[int, float]:
 
 
 def nccl_table(results: Sequence[Result]) -> str:
-    """As nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size. What is not
-    measured (in place or out of place) is N/A; `#wrong` is 0, for a wrong first call raises."""
+    """A table as nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size. What is
+    not measured (in place or out of place) is N/A; `#wrong` is 0, for a wrong first call raises."""
     times = medians(results)
     collective, ranks, algorithm = (
         results[0].parameters[name] for name in ("collective", "ranks", "algorithm")
@@ -57,8 +57,8 @@ def nccl_table(results: Sequence[Result]) -> str:
 
 
 def osu_table(results: Sequence[Result]) -> str:
-    """As the OSU micro-benchmarks print it, two columns: osu_latency for a ping_pong, osu_bw for a stream
-    (MB/s of 10^6 bytes), the average latency for a collective; microseconds."""
+    """A table as the OSU micro-benchmarks print it, two columns: osu_latency for a ping_pong, osu_bw for a
+    stream (MB/s of 10^6 bytes), the average latency for a collective; microseconds."""
     times = medians(results)
     collective = results[0].parameters["collective"]
     unit = {"stream": "Bandwidth (MB/s)", "ping_pong": "Latency (us)"}.get(collective, "Avg Latency(us)")
@@ -70,8 +70,8 @@ def osu_table(results: Sequence[Result]) -> str:
 
 
 def nvls_table() -> str:
-    """busbw of an 8 GiB all-reduce on H200s of one node, by rings and with the NVSwitch adding (NVLS): as
-    published (Bekman, Machine Learning Engineering) and, in brackets, by the model."""
+    """A table of the busbw of an 8 GiB all-reduce on H200s of one node, by rings and with the NVSwitch adding
+    (NVLS): as published (Bekman, Machine Learning Engineering) and, in brackets, by the model."""
     said: dict[str, str] = {}
     for one in predictions.predict(predictions.shipped("nccl_peak")[0]):
         row = one.observation.row
@@ -83,8 +83,8 @@ def nvls_table() -> str:
 
 
 def switches_table(machine: str, size: float) -> str:
-    """An all-reduce of `size` bytes by a ring and by switches that add at line rate, modelled; `machine` is
-    one of MPI's in `models.presets`."""
+    """A table of the modelled time of an all-reduce of `size` bytes by a ring and by switches that add at
+    line rate; `machine` is one of MPI's in `models.presets`."""
     lines = [f"{format_bytes(size)} on {machine}, modelled"]
     for ranks in (8, 64, 256):
         case = Case(ranks, size, PRESETS[machine].place(ranks).one_way)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""A learner's own all-reduce beside the library's, right and how fast? And what else is measured in turns."""
+"""Measure a learner's own all-reduce beside the library's, and whatever else is compared in turns."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -31,8 +31,9 @@ def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tupl
 def around_crossover(
     pool: Pool, times: Mapping[str, Callable[[float], float]], known: bool = True
 ) -> tuple[list[Result], float | None]:
-    """Two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the size
-    where their predicted `times` cross; and that size, None where they do not or `known` is False."""
+    """Measure two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the
+    size where their `times` cross, predicted seconds by bytes. Return the Results, and that size: None where
+    they do not cross or `known` is False."""
     change = crossover(*times.values()) if known else None
     sizes = tuple(int((change or 2**16) * 2.0**power) for power in (-6, -2, 2, 6))
     found = Results()
@@ -43,9 +44,9 @@ def around_crossover(
 
 
 def in_turns(pool: Pool, function: Callable[..., Any], ways: Iterable[Any]) -> dict[Any, tuple[Any, str]]:
-    """`function(way)` for each of `ways`, three times, in turns. What it returns begins with seconds and ends
-    with a `timing.Sample`: of each run the slowest rank's is taken, and the best of these; and what
-    `quality.doubt` says of all three."""
+    """Run `function(way)` on `pool` for each of `ways`, three times, in turns. What it returns begins with
+    seconds and ends with a `timing.Sample`. Return for each way the slowest rank's value in the best of its
+    runs, and what `quality.doubt` says of all three."""
     runs: dict[Any, list[Any]] = {way: [] for way in ways}
     for way in 3 * (*runs,):
         runs[way].append(max(pool.run(function, way), key=lambda value: value[0]))
@@ -56,6 +57,7 @@ def in_turns(pool: Pool, function: Callable[..., Any], ways: Iterable[Any]) -> d
 
 
 def _on_rank(all_reduce: Callable[[Any], object], elements: int) -> list[list[timing.Sample]]:
+    """On a rank: compare `all_reduce` with the library's, then time both in turns; ValueError if wrong."""
     import torch
     import torch.distributed as dist
 

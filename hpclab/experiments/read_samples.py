@@ -40,9 +40,9 @@ class ReadSamples(Experiment):
     repeats: int = checks.field(checks.integer, 3, low=1, high=100)
 
     def points(self, where: Any, report: Progress) -> Points:
-        """For each repeat of all formats, written into a temporary folder and read in turn, a "time" (seconds
-        of a pass with the start of its workers) and the "rank-seconds" of its trace. The environment's
-        `cache` says "not known" where files could not be evicted."""
+        """Yield for each repeat of all formats, written into a temporary folder and read in turn, a "time"
+        (seconds of a pass with the start of its workers) and the "rank-seconds" of its trace. The
+        environment's `cache` says "not known" where files could not be evicted."""
         fs = LocalFileSystem()
         tokens = numpy.random.default_rng(0).integers(0, 2**16, self.samples * self.length, dtype="u2")
         mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
@@ -70,7 +70,7 @@ class ReadSamples(Experiment):
                 where = environment(watch.sample, cache=cache) | {"file system": kind}
                 values: dict[Any, float] = {"time": epoch.trace.makespan}
                 values |= {("rank-seconds", part): seconds for part, seconds in epoch.trace.bars().items()}
-                yield self.made(values, point, run=run, repeat=repeat, environment=where)
+                yield self.make_results(values, point, run=run, repeat=repeat, environment=where)
                 report("reading", done, len(turns))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -95,7 +95,7 @@ class ReadSamples(Experiment):
                 opens=opens, size=size, workers=point["workers"], cores=cores,
             )  # fmt: skip
             of = {"origin": Origin.MODELLED, "source": "fitted to the array and the files"}
-            found += self.made({"time": seconds}, point, **of)
+            found += self.make_results({"time": seconds}, point, **of)
         return found
 
     def settings(self) -> dict[str, Any]:

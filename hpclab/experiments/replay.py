@@ -25,7 +25,8 @@ def timed_map(
     pool: Pool, task: Callable[[Any], Any], items: Sequence[Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Any], Trace, Sample]:  # fmt: skip
-    """What ``pool.map(task, items)`` gives, what happened meanwhile, and the seconds of all tasks."""
+    """Run ``pool.map(task, items)``; return its values, its Trace, and a Sample of its wall seconds and the
+    CPU and waiting seconds of all tasks."""
     with Stopwatch() as watch:
         begin = time.monotonic()
         values = pool.map(task, items, progress=progress)
@@ -81,7 +82,7 @@ def makespan(
 
 
 def _input(task: TaskRecord, trace: Trace) -> tuple[float, int]:
-    """The seconds and the bytes that the task has marked as storage."""
+    """The seconds and the bytes of the events of `trace` that the task has recorded as storage."""
     marked = [
         event for event in trace.events
         if event.kind in ("input", "checkpoint") and event.rank == task.rank

@@ -15,7 +15,7 @@ from hpclab.cluster.maps import tasks
 from hpclab.cluster.pool import Pool
 from hpclab.corpus.files import SMALLEST_LIMIT
 from hpclab.experiments import laws, replay
-from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment, near, on_store
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment, is_here, on_store
 from hpclab.machine import Machine
 from hpclab.models import storage
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
@@ -39,7 +39,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Serial:
-    """One process, no pool: the answer every run is held against; `cpu` seconds of each file, by its name."""
+    """A run in one process, with whose tokens each run on a pool is compared; `cpu` seconds by file name."""
 
     fingerprint: str
     tokens: int
@@ -71,9 +71,9 @@ class ScaleOut(Experiment):
         return _serial(self.corpus_bytes)
 
     def points(self, where: Pool, report: Progress) -> Points:
-        """For each repeat on each number of nodes, with one run id: a "makespan" (seconds from the first
-        chunk sent to the last shard received, measured), one emulated with a core for each node where nodes
-        share this machine's, "elapsed" (the same and, in the first repeat, the wait for new nodes before it),
+        """Yield for each repeat on each number of nodes, with one run id: a "makespan" (seconds from the
+        first chunk sent to the last shard received, measured), one emulated with a core for each node where
+        nodes share cores, "elapsed" (the same and, in the first repeat, the wait for new nodes before it),
         "cpu" (seconds of all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed.
 
         Through a `store` all are emulated, and where nodes share cores there is the second makespan only.
@@ -90,7 +90,7 @@ class ScaleOut(Experiment):
                 if count != now:
                     waited, now = _bring_up(where, count, tokeniser, report), count
                     if condition:
-                        near(where, needed=True)
+                        is_here(where, needed=True)
                 tell = functools.partial(report, "tokenising")
                 shards, run, sample = replay.timed_map(where, task, chunks, tell)
                 given = corpus.fingerprint(numpy.concatenate(shards))
@@ -145,8 +145,8 @@ class ScaleOut(Experiment):
 
     @contextlib.contextmanager
     def _text(self, chunks: Sequence[corpus.Chunk]) -> Iterator[tuple[Any, str]]:
-        """A file system with the chunks by name, and its condition; (None, "") where the text is read from
-        the environment's files."""
+        """Yield a file system with the chunks by name, and its condition; (None, "") where the text is read
+        from the environment's files."""
         if self.store is None:
             yield None, ""
             return
@@ -166,12 +166,12 @@ class ScaleOut(Experiment):
         if not (condition and where["shared"]):  # there it would be a second emulated one, of shared cores
             values = {"makespan": run.makespan} | values
         values |= {("rank-seconds", part): seconds for part, seconds in whole.bars().items()}
-        found = self.made(values, at, condition=condition, **of)
+        found = self.make_results(values, at, condition=condition, **of)
         if where["shared"]:
             alone = [sum(serial.cpu[file.name] for file in chunk.files) for chunk in self.prepare()[2]]
             seconds = replay.own_cores(pool.tasks, run, alone, self.store)
             both = "; ".join(filter(None, (replay.CONDITION, condition)))
-            found += self.made({"makespan": seconds}, at, condition=both, **of)
+            found += self.make_results({"makespan": seconds}, at, condition=both, **of)
         return found
 
 
@@ -182,13 +182,14 @@ def _stripe(chunks: Sequence[corpus.Chunk], servers: int) -> int:
 
 @functools.lru_cache(maxsize=2)
 def _trained(corpus_bytes: int) -> tuple[corpus.Corpus, corpus.Tokeniser]:
+    """The corpus of that size, and a tokeniser trained on it."""
     text = corpus.collect(corpus_bytes)
     return text, corpus.train(text)
 
 
 @functools.lru_cache(maxsize=2)
 def _serial(corpus_bytes: int) -> Serial:
-    """Neither chunks nor nodes change it, so it is made once, one file after the other."""
+    """Tokenise one file after the other. Neither chunks nor nodes change the result, so it is kept."""
     text, tokeniser = _trained(corpus_bytes)
     shards, cpu = [], {}
     for index, file in enumerate(text.files):
@@ -200,8 +201,8 @@ def _serial(corpus_bytes: int) -> Serial:
 
 
 def _bring_up(pool: Pool, nodes: int, tokeniser: corpus.Tokeniser, report: Progress) -> Trace:
-    """Have `nodes` nodes with the tokeniser loaded, which in the first chunk would look like a serial part of
-    the work; the trace of the wait, which ends when all are ready."""
+    """Scale `pool` to `nodes` nodes and load the tokeniser on each, which in the first chunk would look like
+    a serial part of the work. Return the trace of this wait, which ends when all are ready."""
     pool.scale(nodes, progress=functools.partial(report, "starting nodes"))
     assert pool.trace is not None  # there is one after a scale
     begin, end, events = pool.trace.start, pool.trace.end, list(pool.trace.events)

@@ -19,8 +19,8 @@ from hpclab.timing import Sample, Stopwatch, total
 
 @dataclass(frozen=True)
 class StripedReads(Experiment):
-    """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream. All files
-    lie in the servers' memory: together they are at most half of MOST_MEMORY."""
+    """Read the model's `reading` from its `store`, emulated, `repeats` times; a client has one stream. All
+    files lie in the servers' memory: together they are at most half of MOST_MEMORY."""
 
     NAME = "striped reads"
     store: Store = checks.field(checks.instance, of=Store)
@@ -37,9 +37,9 @@ class StripedReads(Experiment):
         checks.integer("streams", self.reading.streams, 1, 1)
 
     def points(self, where: Any, report: Progress) -> Points:
-        """For each repeat the "time" in seconds until the last client is done, and the "bandwidth" in bytes/s
-        of all clients together, both emulated by processes here. In the environment, "late" is the share of
-        the time that a client could not keep up with what it emulates."""
+        """Yield for each repeat the "time" in seconds until the last client is done, and the "bandwidth" in
+        bytes/s of all clients together, both emulated by processes here. In the environment, "late" is the
+        share of the time that a client could not keep up with what it emulates."""
         store, reading = self.store, self.reading
         names = [f"file {number}" for number in range(reading.clients * reading.files)]
         turns = [names[first : first + reading.files] for first in range(0, len(names), reading.files)]
@@ -61,7 +61,7 @@ class StripedReads(Experiment):
                 facts = environment(total(samples), late=max(late) / seconds)
                 values = {"time": seconds, "bandwidth": reading.bytes / seconds}
                 of = {"repeat": repeat, "condition": condition(store), "environment": facts}
-                yield self.made(values, {}, **of)
+                yield self.make_results(values, {}, **of)
                 report("reading", repeat + 1, self.repeats)
 
     def settings(self) -> dict[str, Any]:
@@ -73,7 +73,8 @@ class StripedReads(Experiment):
 
 
 def _read(begin: float, client: StripedFileSystem, names: list[str]) -> tuple[float, Sample, float]:
-    """On a client: read these files from the moment `begin` on; when it ended, and what that took."""
+    """On a client: read the files `names` from `begin` (monotonic) on. Return when it ended, what that took,
+    and the seconds that `client` was late."""
     client.statistics()  # opens the connections
     time.sleep(max(0.0, begin - time.monotonic()))
     with Stopwatch() as watch:

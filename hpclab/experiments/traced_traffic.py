@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy
 
-from hpclab.experiments.kernel_ladder import sized, work_of
+from hpclab.experiments.kernel_ladder import largest_shape, work_of
 from hpclab.kernels import tracer
 from hpclab.kernels.ladder import LADDERS
 from hpclab.kernels.step import Variant
@@ -30,7 +30,7 @@ def sectors() -> dict[str, float]:
 
 def factor(step: Variant) -> float:
     """Bytes in sectors over those needed, for one step on the largest shape that needs at most BYTES."""
-    shape = sized(step.problem, BYTES, 2**24)
+    shape = largest_shape(step.problem, BYTES, 2**24)
     arrays = step.problem.make(shape, numpy.random.default_rng(0))
     grid, block = step.grid_block(shape)
     return moved(tracer.trace(step.kernel, grid, block, *arrays)) / step.problem.bytes(shape)

@@ -13,7 +13,7 @@ import torch
 
 from hpclab import checks, corpus, timing
 from hpclab.cluster.pool import Pool
-from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment, near, on_store
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment, is_here, on_store
 from hpclab.machine import allowance
 from hpclab.models import overlap, storage, training_step
 from hpclab.models.gpu_cluster import GpuCluster
@@ -67,15 +67,15 @@ class TrainSteps(Experiment):
                 raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {self.batch}.")
 
     def samples(self, ranks: int) -> int:
-        """Of a step over all ranks."""
+        """Samples of a step, those of all ranks together."""
         return self.batch * (ranks if self.scaling == "weak" else 1)
 
     def training(self, ranks: int) -> Training:
         return Training(self.shape, self.samples(ranks), self.steps, self.bucket, self.overlap, self.link)
 
     def points(self, where: Pool, report: Progress) -> Points:
-        """For each repeat the "makespan" of its median step and the "seconds" of its components, means over
-        ranks: PARTS, "idle" (what no part explains), and beside the sum "hidden" and "messages". Then
+        """Yield for each repeat the "makespan" of its median step and the "seconds" of its components, means
+        over ranks: PARTS, "idle" (what no part explains), and beside the sum "hidden" and "messages". Then
         "tokens per second" of all ranks, and a "loss" (nats a token) for every step, with the parameters
         step, tokens and elapsed (seconds since training began)."""
         with self._tokens() as (files, path, far):
@@ -84,7 +84,7 @@ class TrainSteps(Experiment):
                 if ranks > where.nodes:
                     where.scale(ranks, progress=functools.partial(report, "starting nodes"))
                 if far:
-                    near(where, needed=True)
+                    is_here(where, needed=True)
                 report("training", done, len(turns))
                 trained = where.run(train, self.training(ranks), files, path, ranks=ranks)
                 yield self._results(trained, where, repeat, far)
@@ -124,7 +124,7 @@ class TrainSteps(Experiment):
             parts = self._here(calibration or {}, count) if machine is None else self._there(machine, count)
             values = {"makespan": sum(parts[name] for name in SUMMED), **_by_component(parts)}
             at = {"ranks": count, "samples": self.samples(count)}
-            found += self.made(values, at, origin=Origin.MODELLED, source=source)
+            found += self.make_results(values, at, origin=Origin.MODELLED, source=source)
         return found
 
     def gradients(self) -> tuple[list[int], list[float]]:
@@ -144,6 +144,7 @@ class TrainSteps(Experiment):
         }  # fmt: skip
 
     def _here(self, costs: Mapping[int, Costs], ranks: int) -> dict[str, float]:
+        """Modelled seconds of a step's components at `ranks` ranks of this machine, by name."""
         base = max(count for count in costs if count <= ranks)
         known, parts = costs[base], dict(costs[base].parts)
         cores = allowance.cores().whole
@@ -164,6 +165,7 @@ class TrainSteps(Experiment):
         }  # fmt: skip
 
     def _there(self, cluster: GpuCluster, ranks: int) -> dict[str, float]:
+        """Modelled seconds of a step's components at `ranks` GPUs of `cluster`, by name."""
         precision = "bf16" if "bf16" in cluster.gpu.sold else "fp16"
         samples = self.samples(ranks)
         micro = math.gcd(samples // ranks, 16)
@@ -197,15 +199,15 @@ class TrainSteps(Experiment):
         at = {"ranks": ranks, "samples": self.samples(ranks)}
         tokens = at["samples"] * self.shape.sequence
         values = {"makespan": seconds, **_by_component(parts), "tokens per second": tokens / seconds}
-        found = self.made(values, at, **of)
+        found = self.make_results(values, at, **of)
         for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):
             when = {"step": number, "elapsed": trained[0].elapsed[number], "tokens": tokens * (number + 1)}
-            found += self.made({"loss": statistics.fmean(losses)}, at | when, **of)
+            found += self.make_results({"loss": statistics.fmean(losses)}, at | when, **of)
         return found
 
     @contextlib.contextmanager
     def _tokens(self) -> Iterator[tuple[Any, str, str]]:
-        """A file system, the path of the corpus's tokens in it, and the condition if it is emulated."""
+        """Yield a file system, the path of the corpus's tokens in it, and the condition if it is emulated."""
         tokens = corpus.load_or_make().tokens
         if self.store is None:
             yield fsspec.filesystem("file"), str(tokens.filename), ""

@@ -9,8 +9,8 @@ from hpclab.experiments.kernel_ladder import (
     KernelLadder,
     catalogue_name,
     fastest,
+    largest_shape,
     launch_of,
-    sized,
     work_of,
 )
 from hpclab.kernels import cuda as gpu
@@ -111,9 +111,9 @@ def test_a_cpus_arrays_are_past_every_cache_or_take_as_many_operations():
 
 def test_sizes_are_the_largest_within_both_limits(doubling):
     # 8 bytes and one operation an item: 2¹⁷ items are 2²⁰ bytes; at most 1,000 operations are 512 items.
-    assert sized(doubling, 2**20, 2**40) == (2**17,)
-    assert sized(doubling, 2**20, 1000) == (512,)
-    assert sized(doubling, 1, 1) == (2,)
+    assert largest_shape(doubling, 2**20, 2**40) == (2**17,)
+    assert largest_shape(doubling, 2**20, 1000) == (512,)
+    assert largest_shape(doubling, 1, 1) == (2,)
     step = LADDERS["vector add"][1]
     launch = launch_of(step, (2**20,), work_of(step, (2**20,)))
     assert (launch.blocks * launch.threads, launch.in_flight) == (2**20, 12.0)

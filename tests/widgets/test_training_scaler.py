@@ -24,7 +24,7 @@ class Steps(TrainSteps):
         parts = dict.fromkeys([*SUMMED, "hidden", "messages"], 0.02 / len(SUMMED))
         values = {"makespan": 0.02, **{("seconds", name): value for name, value in parts.items()}}
         ats = [{"ranks": ranks, "samples": self.samples(ranks)} for ranks in self.ranks]
-        results = [one for at in ats for one in self.made(values, at, condition=str(self.link or ""))]
+        results = [one for at in ats for one in self.make_results(values, at, condition=str(self.link or ""))]
         at = {"step": 0, "elapsed": 0.02, "tokens": 64}
         results += [replace(one, quantity="loss", parameters={**one.parameters, **at}) for one in results[:1]]
         found(results)

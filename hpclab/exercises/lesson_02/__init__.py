@@ -73,14 +73,15 @@ def _scaling(items: int, grid: int) -> LearnerLaunch:
     return LearnerLaunch(said, (grid,), (THREADS,), (numpy.float32(3), x, y), 3 * x + y)
 
 
-def _times(trial: KernelTrial) -> numpy.ndarray:
-    """How many times each item was worked on; as many more as there are threads at the front."""
+def _updates_per_item(trial: KernelTrial) -> numpy.ndarray:
+    """How many times 3 * x was added to each item of y."""
     _, x, y = trial.launch.arrays
     return numpy.round((trial.output - y) / (3 * x))
 
 
 def _only_once(trial: KernelTrial) -> bool:
-    times, threads = _times(trial), trial.launch.grid[0] * THREADS
+    """Whether one item of each thread was updated, once, and none of the items beyond them."""
+    times, threads = _updates_per_item(trial), trial.launch.grid[0] * THREADS
     return len(times) > threads and bool((times[:threads] == 1).all() and not times[threads:].any())
 
 
@@ -89,8 +90,8 @@ _SCALED_WRONG = (
     (lambda f: f.gives(lambda factor, x, y: factor * x), "y is overwritten, and what it held is gone."),
     (lambda f: f.gives(lambda factor, x, y: factor * y + x), "the factor belongs to x, not to y."),
     (lambda f: f.gives(lambda factor, x, y: x + y), "the factor is missing."),
-    (lambda f: (_times(f) > 1).any(), "several threads work on one item. The loop begins at cuda.grid(1), "
-     "and its stride is cuda.gridsize(1), the number of all threads."),
+    (lambda f: (_updates_per_item(f) > 1).any(), "several threads work on one item. The loop begins at "
+     "cuda.grid(1), and its stride is cuda.gridsize(1), the number of all threads."),
 )  # fmt: skip
 
 FEW_SECTORS = Exercise("02", "fewer sectors", judges.in_turn(
@@ -135,8 +136,8 @@ def _transposition(rows: int, columns: int) -> LearnerLaunch:
     return LearnerLaunch(f"With {rows} × {columns} items", grid, (32, 32), (a, nothing(columns, rows)), a.T)
 
 
-def _passes(trial: KernelTrial) -> float:
-    """Extra passes over the banks for each request to shared memory; where every tile is full."""
+def _conflicts_per_request(trial: KernelTrial) -> float:
+    """Extra passes over the banks for each request to shared memory; 0 where some tile is not full."""
     return 0 if trial.output.size % 32**2 else trial.conflicts / (2 * trial.output.size // WARP)
 
 
@@ -144,9 +145,10 @@ _BANKS = "right, and no sector too many, but shared memory takes {f.conflicts} e
 
 TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
     lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], wasteful=(
-        (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on the "
-         "same bank comes round again."),
-        (lambda f: _passes(f) > 0, _BANKS + "Rows shifted by two banks let two lanes meet: shift by one."),
+        (lambda f: _conflicts_per_request(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items "
+         "further on the same bank comes round again."),
+        (lambda f: _conflicts_per_request(f) > 0, _BANKS + "Rows shifted by two banks let two lanes meet: "
+         "shift by one."),
     ),
     most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
     fewer="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",

@@ -1,5 +1,5 @@
-"""A dozen kernels of a few lines, for two minutes each. A puzzle is a formula, launches (the first so small
-that it is drawn), and mistakes of its own; those of any kernel are known to `kernel_trials`."""
+"""Exercises of lesson 02: a dozen kernels of a few lines. A puzzle is a formula, launches (the first so small
+that it is drawn), and mistakes of its own; `kernel_trials` adds those of any kernel."""
 
 import math
 from collections.abc import Callable
@@ -22,8 +22,8 @@ def _puzzle(
     name: str, formula: Callable[..., Any], launches: tuple, hint: str, *wrong: Mistake,
     yes: str, begins: float = numpy.nan, dtype: type = numpy.float32, **limits: Any,
 ) -> Exercise:  # fmt: skip
-    """`launches` are a grid, a block and the shapes of the arrays before the output, which begins with
-    `begins`; `formula(threads, *arrays)` is what it should hold."""
+    """Make the exercise. `launches` are a grid, a block and the shapes of the arrays before the output, which
+    is filled with `begins`; `formula(threads, *arrays)` is right. `limits` are those of `by_kernel`."""
 
     def launch(grid: Any, block: Any, *shapes: Any) -> LearnerLaunch:
         grid, block = (size if isinstance(size, tuple) else (size,) for size in (grid, block))

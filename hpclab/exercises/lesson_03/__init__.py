@@ -26,7 +26,7 @@ _MOST_SHARED = 48 * 1024
 
 
 def _facts(rows: int, columns: int, depth: int, high: int, wide: int) -> SimpleNamespace:
-    """Of a block that makes rows × columns sums in slices of `depth`, high × wide of them a thread."""
+    """What a thread block needs that makes rows × columns sums in slices of `depth`, high × wide a thread."""
     device, threads = from_catalogue("h100-80gb"), (rows // high) * (columns // wide)
     registers, shared = high * wide + high + wide + 24, 4 * depth * (rows + columns)
     try:
@@ -67,11 +67,13 @@ _RESIDENT: judges.Mistakes = (
 
 
 def _square(answer: object) -> SimpleNamespace:
+    """The `_facts` of the square block in `answer`."""
     given = judges.read_dict(answer, tile=N, depth=N, per_thread=N)
     return _facts(given.tile, given.tile, given.depth, given.per_thread, given.per_thread)
 
 
 def _rectangle(answer: object) -> SimpleNamespace:
+    """The `_facts` of the rectangular block in `answer`, with slices of 8."""
     given = judges.read_dict(answer, rows=N, columns=N, high=N, wide=N)
     return _facts(given.rows, given.columns, 8, given.high, given.wide)
 
@@ -154,6 +156,7 @@ _relu = partial(numpy.maximum, 0)
 
 
 def _tail(rows: int, columns: int) -> LearnerLaunch:
+    """A launch that computes relu(x + bias) + residual, what follows a matrix product in a layer."""
     x, residual = numbers(rows, columns) - 1.5, numbers(rows, columns, seed=1) - 1.5
     bias, grid = numbers(columns, seed=2) - 1.5, (-(-columns // 32), -(-rows // 8))
     arrays, expected = (x, bias, residual, nothing(rows, columns)), _relu(x + bias) + residual

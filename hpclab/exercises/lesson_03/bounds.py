@@ -29,7 +29,7 @@ _WORKS = {
 
 
 def by_bound_and_time(answer: object) -> Verdict:
-    """A dict of a pair for each of KERNELS: its bound and its seconds on an H100."""
+    """Judge a dict with a pair for each of KERNELS: its bound and its seconds on an H100."""
     if not isinstance(answer, Mapping) or set(answer) != set(KERNELS):
         raise ValueError(f"The answer is a dict with an entry for each of: {', '.join(KERNELS)}.")
     device = from_catalogue("h100-80gb")
@@ -51,7 +51,7 @@ def by_bound_and_time(answer: object) -> Verdict:
 
 
 def _why(work: Work, device: Device, seconds: float) -> str:
-    """The mistake that gives this time."""
+    """A sentence: the mistake that gives `seconds` as the time of `work` on `device`."""
     right, roof = predict(work, device), device.roof(work.precision)
     best, moved, done = right.seconds, work.bytes / roof.bandwidth, work.flops / roof.rate
     size, sold = 2 if work.precision == "bf16" else 4, device.roof(work.precision, "peak")
@@ -93,6 +93,7 @@ def _why(work: Work, device: Device, seconds: float) -> str:
 
 
 def _other(work: Work, device: Device) -> str:
+    """A sentence: why `work` has its bound and no other on `device`."""
     if predict(work, device).bound == "launch":
         start = format_seconds(device.launch_overhead)
         return f"Its bytes and its operations are done in far less than the {start} of a launch."

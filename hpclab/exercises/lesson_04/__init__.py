@@ -23,9 +23,9 @@ def repair(
     name: str, leaves: Mapping[str, str], mistakes: Mistakes, *, ran: Mistakes = (), hints: tuple[str, ...],
     because: str, mended: Callable[[], bool] = bool,
 ) -> Exercise:  # fmt: skip
-    """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words in
-    it; `mistakes` are read from the script, and `ran` are those that its JobTrial shows. Where `mended()`,
-    what was wrong is mended outside the script, which may be as it was."""
+    """Make the exercise on ``broken/<name>.sh``. `leaves` maps each file that the job must leave to text in
+    it; conditions of `mistakes` are on the JobScript, those of `ran` on its JobTrial; `because` begins the
+    verdict on a right one. Where `mended()`, the repair is outside the script, which may be unchanged."""
 
     def result(trial: JobTrial) -> str:
         return first_mistake(ran, trial) or _missing(trial, leaves) or trial.trouble
@@ -45,6 +45,7 @@ def repair(
 
 
 def _missing(trial: JobTrial, leaves: Mapping[str, str]) -> str:
+    """A sentence: which file of `leaves` is missing, wrong or one too many; "" where none is."""
     found = sorted(name for name in trial.files if not name.endswith(".out"))
     left = f" The job left {', '.join(found)}." if found else ""
     for name, words in leaves.items():
@@ -58,7 +59,7 @@ def _missing(trial: JobTrial, leaves: Mapping[str, str]) -> str:
 
 
 def _text(answer: object, name: str) -> str:
-    """The script: `answer` is its path, or already its text; ValueError where it is the one called `name`."""
+    """The script's text: `answer` is its path, or already the text; ValueError where it is still `name`'s."""
     if isinstance(answer, Path) or (isinstance(answer, str) and "\n" not in answer):
         try:
             answer = Path(answer).read_bytes()[: 2**20].decode("utf-8")
@@ -75,17 +76,19 @@ def _text(answer: object, name: str) -> str:
 _NO_SRUN = "Without srun the script's lines run once, on the first node"
 
 
-def _without_srun(script: JobScript) -> bool:
+def _lacks_srun(script: JobScript) -> bool:
+    """Whether no command of the script calls srun."""
     return not re.search(r"(?<![\w./-])srun\s", script.body)
 
 
 def _tied_to_nodes(script: JobScript) -> bool:
+    """Whether the request for four tasks also fixes the number of nodes, or the tasks on each."""
     at_most = "-" in script.options.get("nodes", "-")  # a range, such as 1-4, ties them to nothing
     return script.tasks == 4 and ("ntasks-per-node" in script.options or not at_most)
 
 
 FOUR_TASKS = repair("1_four_tasks", {f"part-{rank}.txt": f"rank {rank} of 4" for rank in range(4)}, (
-    (_without_srun, _NO_SRUN + ", however many tasks were given."),
+    (_lacks_srun, _NO_SRUN + ", however many tasks were given."),
     (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Any four cores would do: now "
      "the job waits for four nodes."),
     (_tied_to_nodes, "That ties the four tasks to {f.nodes} node(s); they should run wherever four cores are "
@@ -125,7 +128,7 @@ TWO_GPUS = repair("3_two_gpus", {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"}
     (lambda f: f.gpus != 2 and "gpus" in f.options, _TOTAL + "--gpus counts over the whole job."),
     (lambda f: f.gpus != 2 and "gpus-per-task" in f.options, _TOTAL + "--gpus-per-task is for each task."),
     (lambda f: f.gpus != 2, _TOTAL + "--gres counts per node, and there are {f.nodes} nodes."),
-    (_without_srun, _NO_SRUN + ": the second task never starts."),
+    (_lacks_srun, _NO_SRUN + ": the second task never starts."),
     (lambda f: f.tasks != 2, "There should be one task beside each GPU, so two; this makes {f.tasks}."),
 ), ran=(
     (lambda f: any("none" in text for text in f.files.values()), "a task has no GPU."),
@@ -140,12 +143,12 @@ FOUR_RATES = repair("4_four_rates", _RESULTS, (
     (lambda f: len(f.array) != 4, "There are four learning rates; the array has the indices {f.array}."),
     (lambda f: ">>" in f.body, "Appending works until two tasks write at once on a shared file system, and a "
      "second run doubles every line: give each task a file of its own."),
-    (lambda f: f.writes(r"%[aAjJ]"), "Slurm fills in %a only in #SBATCH lines; here it is a variable."),
-    (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task."),
-    (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a job "
-     "by itself, so it is always 0."),
-    (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them beforehand: "
-     "result-0.txt to result-3.txt were asked for."),
+    (lambda f: f.redirects_to(r"%[aAjJ]"), "Slurm fills in %a only in #SBATCH lines; here it is a variable."),
+    (lambda f: f.redirects_to("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task."),
+    (lambda f: f.redirects_to("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a "
+     "job by itself, so it is always 0."),
+    (lambda f: f.redirects_to("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them "
+     "beforehand: result-0.txt to result-3.txt were asked for."),
 ), ran=(
     (lambda f: f.duplicate_result,
      "{f.duplicate_result}, so it did the work of others: each has one rate, one file."),
@@ -161,6 +164,7 @@ FOUR_RATES = repair("4_four_rates", _RESULTS, (
 
 
 def _is_temporary(script: JobScript) -> bool:
+    """Whether the log goes into a folder for temporary files that is not below the current one."""
     here = Path.cwd() in Path(script.log).parent.parents
     return bool(re.match("/(tmp|var/tmp|dev/shm)/", script.log)) and not here
 
@@ -192,6 +196,7 @@ RUNS = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run 
 
 
 def _packed(answer: object) -> SimpleNamespace:
+    """When the last job of `answer`, lists of RUNS, ends (modelled, s), and a sentence that says so."""
     if not isinstance(answer, list | tuple) or not all(isinstance(job, list | tuple | str) for job in answer):
         raise ValueError('The answer is a list of jobs, each a list of runs: [["a", "c"], ["b"]].')
     given = [str(run) for job in answer for run in job]

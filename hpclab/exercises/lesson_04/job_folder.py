@@ -14,7 +14,7 @@ _OURS = "slurm/jobs/"
 def job_folder(here: str | Path = ".") -> Path:
     """The folder with the course's job scripts, where jobs may write: `slurm/jobs` beside the notebook. Where
     that is not there, `my_jobs`, into which they are laid, never over a changed one; and where nothing can be
-    written, a folder for this session, which is said."""
+    written, a temporary folder, whose path is printed."""
     here = Path(here).absolute()
     for place in (here, here / "slurm" / "jobs", here / "my_jobs"):
         if (place / "hello.sh").is_file() and (place / "broken").is_dir() and os.access(place, os.W_OK):
@@ -28,6 +28,7 @@ def job_folder(here: str | Path = ".") -> Path:
 
 
 def _lay_into(place: Path) -> Path:
+    """Write the course's job scripts into `place`, except those that are there, and return `place`."""
     ours = [(name, source) for name, source in layout.originals().items() if name.startswith(_OURS)]
     scripts = {place / name.removeprefix(_OURS): source.read_bytes() for name, source in ours}
     writing.write_all({to: text for to, text in scripts.items() if not os.path.lexists(to)}, place)
@@ -40,8 +41,8 @@ def original(name: str) -> str:
 
 
 def site_settings(path: str | Path = "site.env") -> dict[str, str]:
-    """What `site.env` sets, as environment variables that sbatch, salloc and srun read; ValueError where a
-    name could not be one."""
+    """The environment variables with which sbatch, salloc and srun read the PARTITION and ACCOUNT that the
+    file `path` sets; ValueError where a value is no name, or the file has DOS line breaks."""
     text, file = Path(path).read_bytes().decode("utf-8-sig", errors="replace"), Path(path).name
     if "\r" in text:  # which a shell would take for a part of the name
         raise ValueError(f"{file} has DOS line breaks: sed -i 's/\\r$//' {file} takes them out.")

@@ -1,4 +1,4 @@
-"""Follow a job that a notebook submitted, up to a deadline; and what it does where there is no Slurm."""
+"""Follow a job that a notebook submitted, up to a deadline; without a Slurm, run its script here instead."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ _PATIENCE = 5.0  # seconds
 
 
 def connect(settings: Mapping[str, str] = {}) -> Slurm:
-    """The site's Slurm, or our own; where there is none, what stands in for it. A line says which. `settings`
-    go into this process's environment, so that every sbatch and srun finds them."""
+    """Connect to the site's Slurm or our own, or return a ThisMachine where there is none or it takes no job;
+    print which. `settings` go into this process's environment, so that every sbatch and srun finds them."""
     try:
         slurm = slurms.connect()
     except SlurmMissing as missing:
@@ -46,7 +46,7 @@ def connect(settings: Mapping[str, str] = {}) -> Slurm:
 
 @dataclass
 class ThisMachine(Slurm):
-    """No Slurm: `submit` runs the script at once as a plain shell script, and nothing ever waits."""
+    """Stands in for a Slurm: `submit` runs the script at once as a plain shell script; nothing ever waits."""
 
     _done: list[FinishedJob] = field(default_factory=list, repr=False)
     logs: dict[int, str] = field(default_factory=dict, repr=False)
@@ -66,11 +66,12 @@ class ThisMachine(Slurm):
     history_source = property(lambda self: "What ran in this notebook; there is no Slurm.")
 
     def _run(self, *_: object, **__: object) -> str:
-        """What any of Slurm's programs says: nothing waits or runs here."""
+        """Return "", what a Slurm program prints where nothing waits or runs."""
         return ""
 
 
 def _instead(said: str, why: str) -> ThisMachine:
+    """Print `said`, and return a ThisMachine that has the sentence `why` as its version."""
     print(said)
     return ThisMachine("none", why, {})
 
@@ -78,9 +79,9 @@ def _instead(said: str, why: str) -> ThisMachine:
 def follow(
     slurm: Slurm, job: int | Sequence[str], script: str = "", *, timeout: float = 30.0
 ) -> list[FinishedJob]:
-    """Wait until `job`, an id or what ``!sbatch --parsable`` printed, has ended, print how it fared and its
-    log, and return it (its tasks, for an array). After `timeout` seconds the pending reason is said and []
-    returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself."""
+    """Wait until `job`, an id or what ``!sbatch --parsable`` printed, has ended, print its state, times
+    and log, and return it (its tasks, for an array). After `timeout` seconds print the pending reason and
+    return [], so that a long queue never stops a lesson. Without a Slurm, run the path `script` here."""
     number = job_number(job)
     if slurm.kind == "none" and script and not isinstance(job, int):
         number = slurm.submit(script)

@@ -21,9 +21,9 @@ _FLAGS = {
 
 
 class JobScript:
-    """A script by its text; ValueError, in sbatch's spirit, for what it would refuse. `options` by long name
-    (flags as ""), `late` directives that sbatch never reads, because they stand after the first command,
-    lines that are `nearly` directives, and the `body`: the lines a shell would run."""
+    """A batch script, parsed from its `text`; ValueError for what sbatch would refuse. `options` maps long
+    names to values ("" for a flag); `late` are directives after the first command, which sbatch never reads;
+    `nearly` are lines that only look like directives; `body` is the lines that a shell would run."""
 
     def __init__(self, text: str) -> None:
         content, lines = text.encode(errors="replace"), text.split("\n")
@@ -77,20 +77,22 @@ class JobScript:
 
     @property
     def log(self) -> str:
-        """The pattern of --output; that of --error where only it says more than a file's name."""
+        """The file-name pattern of --output, or of --error where only that has a folder, $ or ~ in it."""
         patterns = [self.options.get(name, "") for name in ("output", "error")]
         return next((pattern for pattern in patterns if re.search("[/$~]", pattern)), patterns[0])
 
-    def writes(self, pattern: str) -> bool:
-        """Whether the script redirects output into a file whose name matches `pattern`."""
+    def redirects_to(self, pattern: str) -> bool:
+        """Whether the script redirects output into a file whose name matches the regex `pattern`."""
         return bool(re.search(rf">\s*\S*{pattern}", self.body))
 
     def _count(self, name: str) -> int:
+        """The number that the option --`name` asks for, the lower end of a range; 1 where it is not there."""
         text = self.options.get(name, "1").split("-")[0]
         return checks.integer(f"--{name}", text if not text.isdecimal() else int(text), 1, 100_000)
 
 
 def _options(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the long name and the value of each option in an #SBATCH line; ValueError for an unknown one."""
     try:
         words = shlex.split(line[len("#SBATCH") :], comments=True)
     except ValueError as error:

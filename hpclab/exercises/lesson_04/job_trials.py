@@ -87,7 +87,7 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
 
 
 def _run_once(script: JobScript, place: Path, job: Path, index: int | None, deadline: float) -> str:
-    """What went wrong in the folder `job` with the script, or with that task of an array; or nothing."""
+    """Run the script in the folder `job`, as array task `index` if any; return what went wrong, or ""."""
     number, name = 1000 + (index or 0), script.options.get("job-name", "script.sh")
     pattern = script.options.get("output", "slurm-%j.out" if index is None else "slurm-%A_%a.out")
     signs = {"j": number, "A": 1000, "a": index or 0, "x": name, "u": "user", "N": "node1"}
@@ -124,6 +124,7 @@ def _run_once(script: JobScript, place: Path, job: Path, index: int | None, dead
 
 
 def _watch(child: subprocess.Popen, deadline: float) -> str:
+    """Wait until `child` has ended, is late or has too many processes; a sentence about the last two."""
     while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
             return "The script does not end: is there a loop, or a long sleep?"
@@ -134,7 +135,7 @@ def _watch(child: subprocess.Popen, deadline: float) -> str:
 
 
 def submit_here(script: JobScript) -> tuple[str, JobTrial]:
-    """Submit `script` to the Slurm that is here; or why that is not done, as the end of a sentence."""
+    """Submit `script` to the Slurm here; return why it did not run (the end of a sentence), and its trial."""
     try:
         found = slurms.connect(start=False, export=False)
     except SlurmError:
@@ -178,7 +179,7 @@ def submit(slurm: Slurm, script: JobScript, seconds: float = 30.0) -> JobTrial:
 
 
 def _settled(place: Path) -> dict[str, str]:
-    """The files, once two looks agree: a shared file system may show them a moment late."""
+    """The files in `place`, once two readings agree: a shared file system may show them a moment late."""
     found = _files(place)
     for _ in range(10):
         time.sleep(0.2)
@@ -189,12 +190,13 @@ def _settled(place: Path) -> dict[str, str]:
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """When each result in `folder` was written last, by its name; logs are none."""
+    """Modification time (ns) and inode of each file in `folder` by name, without the logs, ``*.out``."""
     found = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.suffix != ".out"}
     return {name: (stat.st_mtime_ns, stat.st_ino) for name, stat in found.items()}
 
 
 def _files(folder: Path) -> dict[str, str]:
+    """The beginning of each file's text, by its path in `folder`."""
     found = {}
     for path in sorted(folder.rglob("*"))[:200]:
         if path.is_file() and not path.is_symlink():

@@ -25,6 +25,7 @@ POINTS = {
 
 
 def _pair(answer: Any) -> SimpleNamespace:
+    """The alpha and beta of `answer`, beside what plain least squares gives for POINTS."""
     if isinstance(answer, numpy.ndarray):
         answer = answer.tolist()
     if not isinstance(answer, Sequence) or isinstance(answer, str | bytes) or len(answer) != 2:
@@ -78,12 +79,12 @@ RING = Exercise("06", "a ring that ends at home", by_ring, (
 _SIGNATURE = ("crossover(p, alpha, beta)", "a number of bytes")
 
 
-def _up(p: int) -> int:
+def _tree_depth(p: int) -> int:
     return (p - 1).bit_length()
 
 
-def _solved(depth: Callable[[int], float], ring: float = 1, tree: float = 1) -> judges.Formula:
-    """Where ring (p - 1) (α + n/p β) = tree depth(p) (α + n β)."""
+def _crossover(depth: Callable[[int], float], ring: float = 1, tree: float = 1) -> judges.Formula:
+    """Return the formula of the n, in bytes, at which ring (p - 1) (α + n/p β) = tree depth(p) (α + n β)."""
 
     def size(p: int, alpha: float, beta: float) -> float:
         steps, levels = ring * (p - 1), tree * depth(p)
@@ -92,15 +93,16 @@ def _solved(depth: Callable[[int], float], ring: float = 1, tree: float = 1) -> 
     return size
 
 
-_right = _solved(_up)
+_right = _crossover(_tree_depth)
 
 
 def _put_in(size: float, p: int, alpha: float, beta: float) -> str:
-    ring, tree = 2 * (p - 1) * (alpha + size / p * beta), 2 * _up(p) * (alpha + size * beta)
+    """A sentence: the times of ring and tree for `size` bytes, which is no crossover."""
+    ring, tree = 2 * (p - 1) * (alpha + size / p * beta), 2 * _tree_depth(p) * (alpha + size * beta)
     return (
         f"For {p:,} ranks, {format_seconds(alpha)} and {format_seconds(beta)}/byte you get {size:.4g} bytes: "
         f"put in, the ring takes {2 * (p - 1):,} (α + n/{p} β) = {ring * 1e6:.4g} µs and the tree "
-        f"{2 * _up(p)} (α + n β) = {tree * 1e6:.4g} µs, which is not the same."
+        f"{2 * _tree_depth(p)} (α + n β) = {tree * 1e6:.4g} µs, which is not the same."
     )
 
 
@@ -109,13 +111,13 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
         *_SIGNATURE, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
                           (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
         _right,
-        (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
-        (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
+        (_crossover(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
+        (_crossover(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
          "needs 3 steps, not 2: round log2(p) up."),
-        *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
+        *((_crossover(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
            "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
-        (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
-        (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
+        (_crossover(_tree_depth, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
+        (_crossover(_tree_depth, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
         (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
         (lambda p, a, b: 1 / _right(p, a, b), "upside down: more alpha must move the crossover up."),
         (lambda p, a, b: a / b, "α/β is where start and bytes cost the same; the ranks matter too."),
@@ -137,7 +139,7 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
 
 
 class Run(NamedTuple):
-    """A large collective as a benchmark prints it: `size` in bytes as nccl-tests means it, `seconds`."""
+    """A large collective as a benchmark prints it: `size` in bytes as nccl-tests means it, `what` ran it."""
 
     collective: str
     ranks: int
@@ -159,9 +161,9 @@ LINKS = {
     "NVLink 4": 450e9, "InfiniBand NDR": 50e9, "PCIe 4 x16": 26e9, "100 Gb/s RoCE": 12.5e9,
     "25 Gb/s Ethernet": 3.1e9,
 }  # fmt: skip
+"""What each link can carry in one direction, bytes/s."""
 _FULL = dict(zip(RUNS, ("InfiniBand NDR", "25 Gb/s Ethernet", "NVLink 4", "PCIe 4 x16", "100 Gb/s RoCE"),
                  strict=True))  # fmt: skip
-"""What each link can carry in one direction, bytes/s."""
 
 
 def _evidence(key: str, link: str) -> str:

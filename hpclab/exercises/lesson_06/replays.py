@@ -1,5 +1,5 @@
-"""Messages replayed, who has added whose values to which chunk: a ring, and the challenge, an all-reduce on
-two nodes of four with one bad cable in the least modelled time."""
+"""Judge a learner's messages by a replay that records which ranks' values each chunk's sum holds: a ring, and
+the challenge, an all-reduce on two nodes of four with one bad cable in the least modelled time."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -43,20 +43,21 @@ def library(algorithm: str) -> list[list[Message]]:
 
 
 def microseconds(steps: list[list[Message]]) -> float:
-    """The modelled time of `steps` on the challenge's machine."""
+    """The modelled time of `steps` on the challenge's machine, in µs."""
     rows = [(n, a, b, chunk, chunk, 1, adds) for n, step in enumerate(steps) for a, b, chunk, adds in step]
     schedule = Schedule("all_reduce", "yours", RANKS, CHUNKS, CHUNKS, numpy.array(rows, MESSAGE))
     return round(simulate(schedule, machine(), SIZE / CHUNKS).time * 1e6, 1)
 
 
 @cache
-def bar() -> tuple[float, str]:
-    """The least that one of the course's algorithms takes, and its name."""
+def fastest_algorithm() -> tuple[float, str]:
+    """The least modelled time, in µs, of one of the course's all-reduces, and its name."""
     known = schedules.ALGORITHMS["all_reduce"]
     return min((microseconds(library(name)), name.replace("_", " ")) for name in known)
 
 
 def _read(answer: Any) -> list[list[Message]]:
+    """The steps of `answer`; ValueError where it is no list of steps, or there is no such message."""
     try:
         steps = [[(int(a), int(b), int(c), bool(adds)) for a, b, c, adds in step] for step in answer]
     except (TypeError, ValueError):
@@ -68,7 +69,8 @@ def _read(answer: Any) -> list[list[Message]]:
 
 
 def _replay(steps: list[list[Message]], ranks: int, chunks: int) -> tuple[list[list[int]], str]:
-    """For each rank and chunk the ranks whose values its sum holds, as bits; and what is wrong, or ""."""
+    """Replay `steps`. Return, for each rank and chunk, the ranks whose values its sum holds, as a bit mask;
+    and a sentence about the first message that makes a sum wrong, or ""."""
     held = [[1 << rank] * chunks for rank in range(ranks)]
     for number, step in enumerate(steps):
         parcels = [(target, chunk, adds, held[source][chunk]) for source, target, chunk, adds in step]
@@ -85,6 +87,7 @@ def _replay(steps: list[list[Message]], ranks: int, chunks: int) -> tuple[list[l
 
 
 def _timed(answer: object) -> SimpleNamespace:
+    """The modelled time of `answer` beside the fastest algorithm's; ValueError where a sum is wrong."""
     held, wrong = _replay(steps := _read(answer), RANKS, CHUNKS)
     for rank, sums in enumerate(held):
         least = min(sums, key=int.bit_count)
@@ -94,7 +97,7 @@ def _timed(answer: object) -> SimpleNamespace:
             )
     if wrong:
         raise ValueError(wrong)
-    took, (best, name) = microseconds(steps), bar()
+    took, (best, name) = microseconds(steps), fastest_algorithm()
     cable = " Which cable do your messages wait for?" * (took > best)
     return SimpleNamespace(took=took, best=best, name=name, cable=cable)
 
@@ -109,9 +112,9 @@ _RING_RANKS = (4, 2, 3, 5, 6, 7, 8, 9)  # 4 first: what is said of it is the eas
 
 
 def by_ring(answer: object) -> Verdict:
-    """A function that says which chunk a rank sends in a step, replayed on 2 to 9 ranks."""
+    """Judge a function that returns the chunk a rank sends in a step, by a replay on 2 to 9 ranks."""
     events = [(rank, n, step) for n in _RING_RANKS for step in range(n - 1) for rank in range(n)]
-    sent = judges.called(
+    sent = judges.call_on_cases(
         "chunk_to_send(rank, ranks, step)", "the number of a chunk, a whole number", answer, events,
         lambda value: judges.is_number(value) and not isinstance(value, float),
     )  # fmt: skip
