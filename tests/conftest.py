@@ -61,7 +61,7 @@ def fail_node(cluster: LocalSlurm, name: str) -> None:
     """
     slurmd = cluster.process(name)
     assert slurmd
-    tops = [slurmd, *processes.steps(cluster.directory / "spool" / name)]
+    tops = [slurmd, *processes.slurmstepd(cluster.directory / "spool" / name)]
     for process in [*tops, *(below for top in tops for below in processes.descendants(top.pid))]:
         process.send(signal.SIGKILL)
 

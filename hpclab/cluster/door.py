@@ -17,7 +17,7 @@ from hpclab.cluster.notes import Dashboard
 
 
 class OwnScheduler(Scheduler):
-    """`own_dashboard`: where its pages are and what opens them."""
+    """Dask's scheduler with locked pages; `own_dashboard` is their port and the key that opens them."""
 
     own_dashboard: Dashboard
 
@@ -45,7 +45,7 @@ def _is_key(text: str, dashboard: Dashboard) -> bool:
 
 
 class _Door(web.RequestHandler):
-    """All that a request without the key's cookie gets to see."""
+    """Answers requests without the key's cookie: sets it if the address has the key, else refuses (403)."""
 
     def initialize(self, dashboard: Dashboard) -> None:
         self.dashboard = dashboard

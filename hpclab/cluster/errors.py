@@ -1,4 +1,4 @@
-"""What can go wrong where code runs; each error is one sentence that names the cause and the next step."""
+"""Errors and warnings of pools; each is one sentence that names the cause and the next step."""
 
 
 class PoolError(RuntimeError):
@@ -26,7 +26,7 @@ class TaskExit(PoolError):
 
 
 class NodeKilled(PoolError):
-    """A task ended the node it ran on, every time it was tried; `item` is its place among the items."""
+    """A task ended the node it ran on, every time it was tried; `item` is the index of its item."""
 
     def __init__(self, message: str, item: int):
         super().__init__(message)
@@ -42,7 +42,7 @@ class RankError(PoolError):
 
 
 class BatchError(RuntimeError):
-    """A batch system did not do what it was asked; the message carries its own words."""
+    """A request to a batch system failed; the message quotes its error output, if there is any."""
 
 
 class BatchMissing(BatchError):

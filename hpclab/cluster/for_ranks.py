@@ -23,13 +23,14 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None) -> Pool:
     enough = machine.memory.usable >= SMALL and capability.ranks(machine) >= wanted
     fitting = wanted if enough else min(2, wanted)
     try:
-        return _joined(fitting)
+        return _scaled_pool(fitting)
     except (JoinError, BatchError, OSError, ValueError) as waiting:  # the arguments are right: it is the site
         print(f"{waiting}\nGoing on with this machine's processes.")
         return Pool(nodes=fitting, backend="local")
 
 
-def _joined(ranks: int) -> Pool:
+def _scaled_pool(ranks: int) -> Pool:
+    """A Pool of `ranks` nodes, or of 2 where not all of them join; JoinError where fewer than 2 do."""
     pool = Pool(nodes=0)
     try:
         try:

@@ -1,4 +1,4 @@
-"""The nodes behind a pool: asked for, joined, replaced, and in the end all gone."""
+"""The nodes behind a pool: starts them, waits until they join, replaces lost ones, ends them all."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from hpclab.cluster.request import Request
     from hpclab.trace import Trace
 
-APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
-ASK_SLURM = 60.0
+APPLY = 90.0  # seconds in which jobs are submitted or cancelled; each command has a limit of its own
+ASK_SLURM = 60.0  # seconds in which Slurm answers a question about jobs
 FETCH = 3.0  # seconds to reach a node that has a value, before Dask is asked again who has it: it may be gone
 END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on
-TOGETHER = 1.0  # seconds in which nodes end for one reason: they are told of together
+TOGETHER = 1.0  # seconds in which nodes end for one reason: they are reported together
 
 
 class Nodes:
-    """Owned by one Pool, which never appears here, so that a forgotten pool can be collected and closed."""
+    """The nodes of one Pool, without a reference to it, so that a forgotten pool is collected and closed."""
 
     def __init__(self, request: Request):
         self.request, self.activity, self.roster = request, Activity(), Roster()
@@ -80,14 +80,14 @@ class Nodes:
         self.cluster.scheduler.add_plugin(self.roster)
 
     def scale(self, wanted: int, progress: Progress | None) -> None:
-        """Have `wanted` nodes joined, or raise JoinError, SubmitError or Cancelled."""
+        """Start or end nodes until `wanted` have joined; raises JoinError, SubmitError or Cancelled."""
         refuse_lost_places(self.backend.directory)
         begin, roster, self._lent = time.monotonic(), self.roster, 0
         ended = self.ended(roster.missing())
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
             names = [] if ended or len(roster.names) != wanted else roster.names
         else:  # those that are here before those that are on their way
-            here = [name for name in roster.here() if not roster.deaf(name)]
+            here = [name for name in roster.here() if not roster.is_stuck(name)]
             coming = [name for name in roster.missing() if name not in ended and name not in self.refused]
             names = [name for name in roster.names if name in [*here, *coming][:wanted]]
         need = wanted - len(names)
@@ -105,20 +105,21 @@ class Nodes:
         self.scale_trace = tasks.scale_trace(roster.workers(), begin, time.monotonic())
 
     def take_back(self) -> None:
-        """Have as many nodes as there were before they were given to another pool."""
+        """Ask again for as many nodes as were given to another pool; does nothing if none were."""
         if self._lent:
             warnings.warn(NodeLost("The nodes were given to another pool or job of yours that waited: asking "
                                    "for as many again."), stacklevel=3)  # fmt: skip
             self.scale(self._lent, None)
 
     async def give_way(self) -> None:
-        """Give every node back, on Dask's event loop."""
+        """End every node, so that another pool or job can have them; to be awaited on Dask's event loop."""
         self._lent = len(self.roster.names)
         self.roster.want([])
         await self._correct_state()
 
     def wait_for_all(self, progress: Progress | None) -> None:
-        """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
+        """Wait until all nodes have joined, and call ``progress(joined, wanted)``; JoinError for nodes whose
+        job or process ended, or that have not joined within `join_timeout`."""
         roster, limit, seen, first = self.roster, self.request.join_timeout, -1, float("inf")
 
         def joined() -> bool:
@@ -143,7 +144,7 @@ class Nodes:
         self.activity.until(joined, limit, late, roster.wait, starved)
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """How the process or job of each of these nodes ended, for those where it has."""
+        """Name to how the node's process or job ended, for those of `names` that have ended."""
         if not (names := list(names)):
             return {}
         late = f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs."
@@ -158,9 +159,9 @@ class Nodes:
             return str(error)
 
     def replace(self, names: list[str]) -> list[str]:
-        """Give up these nodes and ask for as many new ones, which take over their ranks; the new names.
+        """Give up these nodes and ask for as many new ones, which take over their ranks; return their names.
 
-        A Slurm that takes no job now, or is away, is no error here: `refused` says so of the name.
+        Where Slurm takes no job now, or does not answer, nothing is raised: `refused` has the error by name.
         """
         if not names:
             return []
@@ -182,7 +183,7 @@ class Nodes:
         return fresh
 
     def _new_names(self, count: int) -> list[str]:
-        """Names that no node of this pool has had; those of one allocation share the name of its job."""
+        """Names that no node of this pool has had; those of a single allocation begin with its job's name."""
         if self.backend.single:
             job = next(self._numbers)
             return [f"{self.name}-{job}-{member}" for member in range(count)]
@@ -196,6 +197,7 @@ class Nodes:
             raise PoolError(f"A node could not be started: {error.strerror or error}.") from error
 
     async def _correct_state(self) -> None:
+        """Tell Dask which nodes are wanted, and have it start and end jobs or processes to match."""
         self.cluster.worker_spec = self.backend.specification(self.roster.names)
         await self.cluster._correct_state()
 
@@ -223,6 +225,7 @@ class Nodes:
             self.cluster.close(timeout=20)
 
     def _let_go(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Dismiss the watchdog if every node has ended without an exception (of `kind`), else abandon it."""
         if self._all_ended and kind is None:
             self.guard.dismiss()
         else:  # Slurm did not answer, closing was cut short, or a backend was only half made

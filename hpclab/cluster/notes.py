@@ -38,9 +38,9 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Note:
-    """`slurm` is the kind of Slurm it is on, or empty; `nodes` that the pool has, or that it has asked for;
-    `wants` more since `waits_since`; idle since `idle_since`, or None; `where` is its notebook's name, or
-    empty. Times on this machine's monotonic clock."""
+    """A pool's note: `slurm` is the kind of Slurm it is on, or empty; `nodes`, how many it has or asked for;
+    `wants`, how many more it has waited for since `waits_since`; `idle_since`, None while it works; `where`,
+    its notebook's name, or empty. Times on this machine's monotonic clock."""
 
     pool: str
     pid: int
@@ -62,18 +62,18 @@ class Note:
 
 
 class Notes:
-    """Files by which this user's pools on one Slurm say what nodes they hold and want, and where they are."""
+    """This pool's note, `own`, in its file at `path`; and the notes of this user's other pools."""
 
     def __init__(self, pool: str, slurm: str, dashboard: Dashboard):
         started = int(start_time(os.getpid()) or 0)
-        where = os.path.basename(os.environ.get("JPY_SESSION_NAME", ""))  # Jupyter's word for the notebook
+        where = os.path.basename(os.environ.get("JPY_SESSION_NAME", ""))  # the notebook, as Jupyter sets it
         self.own = Note(pool, os.getpid(), started, slurm, dashboard.port, dashboard.key, where=where)
         self.folder = private.make(private.home(plain=False).path / _FOLDER, plain=False)
         self.path = self.folder / f"{pool}.json"
-        self.say()
+        self.update()
 
-    def say(self, **changes: float | None) -> None:
-        """Change the own note."""
+    def update(self, **changes: float | None) -> None:
+        """Change fields of this pool's note, and write its file."""
         changed = replace(self.own, **changes)  # type: ignore[arg-type]
         if changed == self.own and self.path.exists():
             return
@@ -84,12 +84,12 @@ class Notes:
             fresh.replace(self.path)
 
     def others(self) -> list[Note]:
-        """The notes of living pools on this Slurm but this one."""
+        """The notes of this user's other living pools on the same Slurm."""
         notes = _living(self.folder)
         return [note for note in notes if note.slurm == self.own.slurm and note.pool != self.own.pool]
 
     def withdraw(self) -> None:
-        """Take the own note away, and the folder with the last."""
+        """Remove this pool's note, and the folder if that was the last in it."""
         self.path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
@@ -97,7 +97,7 @@ class Notes:
 
 
 def newest_dashboard() -> Dashboard | None:
-    """That of the pool made last of those whose process lives; None if there is none."""
+    """The dashboard of the newest pool whose process lives; None if there is none."""
     notes: list[Note] = []
     for place in private.candidates():
         with suppress(OSError):
@@ -108,11 +108,12 @@ def newest_dashboard() -> Dashboard | None:
 
 
 def nodes_in(state: Path) -> int:
-    """How many nodes of a Slurm the living pools have, or have asked for, whose HPCLAB_STATE_DIR this is."""
+    """How many Slurm nodes the living pools with `state` as HPCLAB_STATE_DIR have or have asked for."""
     return sum(note.nodes for note in _living(state / _FOLDER) if note.slurm)
 
 
 def _living(folder: Path) -> list[Note]:
+    """The notes of pools whose process lives; removes the files of others."""
     found = []
     for path in folder.glob("*.json"):
         with suppress(OSError, ValueError, TypeError):

@@ -28,11 +28,11 @@ Progress = Callable[[int, int], None]
 class Pool:
     """Nodes that run code: jobs of a batch system through dask-jobqueue, or this machine's processes.
 
-    `nodes` join before the constructor returns. `backend` is one of `request.BACKENDS`, such as "slurm", or
-    "local", this machine's processes; or "auto": the first that there is or that can be started; `label` says
-    which. Each node runs one task at a time with `cores_per_node` threads; `memory` is bytes per node or text
-    such as "2 GiB"; `walltime` and `join_timeout` in seconds or as text, without a walltime the site's own or
-    half an hour.
+    `nodes` join before the constructor returns. `backend` is one of `request.BACKENDS`: "slurm", or "local",
+    this machine's processes; "auto" takes the first that exists or can be started; `label` says which. Each
+    node runs one task at a time with `cores_per_node` threads; `memory` is bytes per node or text such as
+    "2 GiB"; `walltime` and `join_timeout` are seconds or text, the walltime by default the site's or half an
+    hour; `extra_directives` are sbatch options such as "--qos=debug".
     `allocation="single"` asks Slurm for all nodes in one job, for gangs over several nodes or GPUs. Raises
     ValueError for what can be seen to be wrong at once, SubmitError for what Slurm refuses, JoinError for
     nodes that do not come up.
@@ -63,12 +63,12 @@ class Pool:
 
     backend = property(lambda self: self._nodes.backend.kind, doc="One of `request.BACKENDS`.")
     nodes = property(lambda self: len(self._nodes.roster.here()), doc="How many nodes have joined.")
-    label = property(lambda self: self._nodes.backend.label(self.nodes), doc="What they are, in one line.")
+    label = property(lambda self: self._nodes.backend.label(self.nodes), doc="Kind of nodes, in one line.")
     tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
 
     @property
     def trace(self) -> Trace | None:
-        """What happened when: of the last scale and map, or of the last run; None before the first."""
+        """The Trace of the last scale and map, or of the last run; None before the first."""
         return self._trace if self._trace is not None else self._nodes.scale_trace
 
     @property
@@ -80,7 +80,7 @@ class Pool:
         return self._nodes.cluster.scheduler.own_dashboard.addresses
 
     def scale(self, nodes: int, progress: Progress | None = None) -> None:
-        """Have `nodes` nodes, more or fewer; returns when all have joined; calls ``progress(joined, nodes)``.
+        """Start or end nodes; return when `nodes` have joined; call ``progress(joined, nodes)`` meanwhile.
 
         Raises JoinError, with the jobs' states and the likely cause, when they have not after `join_timeout`
         seconds; the jobs that did not join are cancelled, the nodes that did stay.
@@ -94,7 +94,7 @@ class Pool:
     def map(
         self, task: Callable[[Any], Any], items: Iterable[Any], *, progress: Progress | None = None
     ) -> list[Any]:
-        """``[task(item) for item in items]``, each on whichever node is free; ``progress(done, total)``.
+        """Return ``[task(item) for item in items]``, run on nodes that are free; ``progress(done, total)``.
 
         A node that is lost is replaced and its unfinished task runs again, so a task with an effect should
         take effect in one step (write under a temporary name, then rename). An exception of a task ends
@@ -113,7 +113,7 @@ class Pool:
     def run(
         self, function: Callable[..., Any], *args: Any, ranks: int | None = None, timeout: float = 60.0
     ) -> list[Any]:
-        """``function(*args)`` on every rank of a gang at once; a value per rank, in the order of ranks.
+        """Run ``function(*args)`` on every rank of a gang at once; return the values in the order of ranks.
 
         Each rank is a fresh process with torch.distributed's default group initialised, RANK, WORLD_SIZE and
         LOCAL_RANK set as torchrun sets them, and the function on its main thread. `ranks` is the number of
@@ -136,21 +136,21 @@ class Pool:
         return self._nodes.roster.workers()
 
     def jobs(self) -> list[Any]:
-        """This pool's jobs as the queue has them; empty on the local backend."""
+        """This pool's jobs as the batch system lists them; empty on the local backend."""
         return self._nodes.backend.jobs()
 
     def job_script(self) -> str:
-        """What is submitted for a node."""
+        """Return the batch script of the job that runs a node; the worker's command on the local backend."""
         return self._nodes.backend.job_script()
 
     def cancel(self) -> None:
-        """From another thread: end what runs, which then raises Cancelled; the nodes stay."""
+        """End, from another thread, the call under way, which then raises Cancelled; the nodes stay."""
         self._nodes.activity.cancel()
 
     def close(self) -> None:
         """End every node and job and remove every file; safe to call again, also while the pool works.
 
-        What it is doing then raises PoolClosed.
+        A call under way then raises PoolClosed.
         """
         self._nodes.activity.end()
         self._finalizer()

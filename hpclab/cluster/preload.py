@@ -1,8 +1,8 @@
 """Loaded by every worker as it starts (``dask worker --preload``).
 
-It ends with its starter, as a cancelled job's batch shell may die first. It serves no pages, which would show
-logs and tasks to every user of the machine. It leaves its core to the task: with Dask's own settings an idle
-worker takes 4 % of it, most of it for the profiler.
+The worker then ends with the process that started it, as a cancelled job's batch shell may die first. It
+serves no pages, which would show logs and tasks to every user of the machine. It leaves its core to the task:
+with Dask's own settings an idle worker takes 4 % of it, most of it for the profiler.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Nodes that are lost, suspended or out of memory while something runs: noticed, told, and replaced.
+"""Finds nodes that are lost, suspended or out of memory while something runs, warns of them, replaces them.
 
 Dask runs the unfinished tasks of a lost worker again but brings no worker back. Of one that is suspended it
 hears nothing for minutes, and to one whose memory is used up it sends no task, for good.
@@ -35,10 +35,10 @@ class Repairs:
         self.nodes, self.roster, self.single = nodes, nodes.roster, nodes.backend.single
         self._lost, self._told, self._failures = 0, set[str](), Counter[int]()
         self._due = self._ask_again = self._had_nodes = self._checked = time.monotonic()
-        self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
+        self._stuck: dict[str, float] = {}  # seconds for which each has been stuck
 
     def repair_if_due(self) -> list[Worker]:
-        """Raise where cancelled; some times a second `repair`; returns the nodes lost meanwhile."""
+        """Call `repair` every `REPAIR_EVERY` seconds and return the nodes lost; raise where cancelled."""
         self.nodes.activity.check_cancelled()
         if time.monotonic() < self._due:
             return []
@@ -47,7 +47,8 @@ class Repairs:
         return losses
 
     def repair(self) -> list[Worker]:
-        """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
+        """Replace lost, stuck and late nodes, and return the lost ones; JoinError if none is left, PoolError
+        if all are out of memory."""
         losses = self.roster.take_losses()
         ended = self.nodes.ended(who.name for who in losses)
         for who in losses:
@@ -57,35 +58,37 @@ class Repairs:
         for name in lost if self.single else ():  # its job starts it again by itself, under the same name
             self.roster.replace(name, name)
         self._replace(lost)
-        self._give_up_deaf()
+        self._give_up_stuck()
         self._retry()
         cut_logs(self.nodes.backend.directory)
         return losses
 
-    def _give_up_deaf(self) -> None:
+    def _give_up_stuck(self) -> None:
         roster, now = self.roster, time.monotonic()
         since, self._checked = min(1.0, now - self._checked), now  # not while we were suspended
-        self._deaf = {name: self._deaf.get(name, 0.0) + since for name in roster.here() if roster.deaf(name)}
+        self._stuck = {
+            name: self._stuck.get(name, 0.0) + since for name in roster.here() if roster.is_stuck(name)
+        }
         stopped = {
-            name: who for name in self._deaf if roster.suspended(name) and (who := roster.worker(name))
+            name: who for name in self._stuck if roster.is_suspended(name) and (who := roster.worker(name))
         }
         for name, who in stopped.items():
-            if self._deaf[name] > SUSPENDED / 4:
+            if self._stuck[name] > SUSPENDED / 4:
                 rank = roster.ranks.get(name, 0)
                 why = f"its process {who.pid} is suspended, as by SIGSTOP"
                 until = f"it is given up after {SUSPENDED:g} s."
                 self._warn_once(name, f"Node {rank} ({name}) is stopped ({why}); {until}")
-        paused = {name for name in self._deaf.keys() - stopped if self._deaf[name] > PAUSED}
+        paused = {name for name in self._stuck.keys() - stopped if self._stuck[name] > PAUSED}
         if paused and paused == set(roster.here()):
             memory = units.format_bytes(max(map(roster.memory, paused)))
             raise PoolError(
                 f"No node can take a task: each has used up most of its {memory} of memory. Ask for more, as "
                 "in Pool(memory=...), use fewer bytes a task, or close() this pool and make a new one."
             )
-        late = [*paused, *(name for name in stopped if self._deaf[name] > SUSPENDED)]
+        late = [*paused, *(name for name in stopped if self._stuck[name] > SUSPENDED)]
         for name in late:
             why = "it was stopped" if name in stopped else "its memory was used up"
-            self._warn_lost(name, f"{why} for {self._deaf.pop(name):.0f} s")
+            self._warn_lost(name, f"{why} for {self._stuck.pop(name):.0f} s")
             if self.single and (who := roster.worker(name)):  # its job starts it again once it has ended
                 if who.here:
                     with suppress(OSError):
@@ -95,7 +98,7 @@ class Repairs:
         self._replace(late)
 
     def _retry(self) -> None:
-        """Ask again for those that did not come; whoever is missing counts, whenever it was asked for."""
+        """Ask again for nodes that do not join, until `TRIES` of a rank failed; JoinError if none is left."""
         nodes, roster, limit = self.nodes, self.roster, self.nodes.request.join_timeout
         now = time.monotonic()
         self._had_nodes = now if roster.here() else self._had_nodes
@@ -127,24 +130,24 @@ class Repairs:
         rank = self.roster.ranks.get(name, 0)
         self._warn_once(f"{name} lost {self._lost}", f"Node {rank} ({name}) was lost: {why}. {again}")
 
-    def _warn_once(self, once: str, sentence: str) -> None:
-        if once not in self._told:
-            self._told.add(once)
+    def _warn_once(self, key: str, sentence: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
             warnings.warn(NodeLost(sentence), stacklevel=4)
 
 
 def stop_running_tasks(nodes: Nodes, patience: float = 2.0) -> None:
-    """End the tasks that still run: ask each to stop, then replace the nodes of those that do not."""
+    """Stop the tasks that still run, and replace nodes whose task has not ended after `patience` seconds."""
     roster, ask = nodes.roster, partial(nodes.loop.ask, limit=patience)
     addresses = roster.addresses(roster.names)
     ask(addresses.values(), tasks.stop)
-    deadline, deaf = time.monotonic() + patience, list(addresses)
-    while deaf and time.monotonic() < deadline:
+    deadline, busy = time.monotonic() + patience, list(addresses)
+    while busy and time.monotonic() < deadline:
         answers = ask(addresses.values(), tasks.busy)
-        deaf = [name for name, address in addresses.items() if answers[address] is not False]
+        busy = [name for name, address in addresses.items() if answers[address] is not False]
         time.sleep(0.05)
-    deaf = [name for name in deaf if name in roster.here()]
+    busy = [name for name in busy if name in roster.here()]
     if nodes.backend.single:
-        ask(roster.addresses(deaf).values(), tasks.leave)
+        ask(roster.addresses(busy).values(), tasks.leave)
     else:
-        nodes.replace(deaf)
+        nodes.replace(busy)

@@ -1,6 +1,6 @@
-"""What a pool is asked for, checked before anything starts, and the #SBATCH lines of its job, each said once.
+"""Checks what a pool is asked for before anything starts, and makes the #SBATCH lines of its job, each once.
 
-Of an option that is said twice sbatch takes the last; --mem beside --mem-per-cpu it refuses.
+Of an option that is given twice sbatch takes the last; it refuses --mem beside --mem-per-cpu.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHORT = {
     "A": "account", "a": "array", "c": "cpus-per-task", "e": "error", "i": "input", "J": "job-name",
     "N": "nodes", "n": "ntasks", "o": "output", "p": "partition", "t": "time", "W": "wait",
 }  # fmt: skip
-_SAID = {"partition": "-p ", "account": "-A ", "time": "-t ", "mem": "--mem="}  # as the pool's job says them
+_SAID = {"partition": "-p ", "account": "-A ", "time": "-t ", "mem": "--mem="}  # in the pool's own lines
 _ONE = ("nodes", "ntasks", "ntasks-per-node")  # a node's job is one task on one node
 _OWN = (*_ONE, "job-name", "output", "error", "input", "requeue", "no-requeue", "cpus-per-task")
 _NEVER = ("array", "wait", "wrap", "parsable", "test-only", "help", "usage", "version")
@@ -30,7 +30,7 @@ _ALL = {*_SAID, "mem-per-cpu", "mem-per-gpu", *_OWN, *_NEVER}
 
 
 def bytes_of(name: str, memory: object) -> int:
-    """Bytes of memory of a node, from a number of them or text with a unit, or ValueError."""
+    """Return `memory`, a number of bytes or text with a unit, in bytes; ValueError names argument `name`."""
     memory = _read(name, units.parse_bytes, memory)
     try:
         return checks.integer(name, memory, LEAST_MEMORY, 2**50)
@@ -42,7 +42,7 @@ def bytes_of(name: str, memory: object) -> int:
 
 
 def time_limit(name: str, value: object) -> float:
-    """Seconds of a job's time limit, from a number of them or text, or ValueError."""
+    """Return a walltime, a number of seconds or text with a unit, in seconds; ValueError names `name`."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
         number = value.strip()
         raise ValueError(
@@ -53,11 +53,12 @@ def time_limit(name: str, value: object) -> float:
 
 
 def seconds(name: str, value: object, low: float = 1.0, high: float = 7 * 86400.0) -> float:
-    """Seconds between `low` and `high`, from a number of them or text, or ValueError."""
+    """Return `value`, seconds or text, in seconds from `low` to `high`; ValueError names `name`."""
     return checks.number(name, _read(name, units.parse_seconds, value), low, high, "seconds")
 
 
 def _read(name: str, parse: Callable[[str], float], value: object) -> object:
+    """Parse `value` if it is text; a ValueError names the argument `name`."""
     try:
         return parse(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -65,7 +66,8 @@ def _read(name: str, parse: Callable[[str], float], value: object) -> object:
 
 
 def directives(name: str, texts: object) -> tuple[str, ...]:
-    """``#SBATCH`` options, each by itself; no newline, quote, `$`, `;` or the like, so that it stays one."""
+    """Return the sbatch options in `texts`, each by itself. ValueError for a newline, quote, `$`, `;` or the
+    like, which could make one option more, and for options that a node's job cannot have."""
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise ValueError(f"{name} must be a list of texts such as '--qos=debug', not {checks.shown(texts)}.")
     allowed, found = r"--?[A-Za-z][A-Za-z0-9 ._+=@:,/*\[\]()|&-]{0,199}", list[str]()
@@ -86,7 +88,7 @@ def directives(name: str, texts: object) -> tuple[str, ...]:
 
 
 def option(text: str, family: bool = True) -> str:
-    """The long name of a directive's option; with `family` "mem" also for --mem-per-cpu and --mem-per-gpu."""
+    """Long name of a directive's option, "time" for ``-t 60``; with `family` "mem" for --mem-per-cpu, too."""
     short = not text.startswith("--")
     name = _SHORT.get(text[1], text[1]) if short else re.split(r"[= ]", text[2:])[0]
     whole = [known for known in _ALL if known.startswith(name)]  # sbatch takes the beginning of a name too
@@ -95,19 +97,19 @@ def option(text: str, family: bool = True) -> str:
 
 
 def replaced(lines: Iterable[str]) -> list[str]:
-    """The beginnings of the pool's own lines that these directives take the place of."""
+    """Prefixes of those own #SBATCH lines of the pool that these directives replace: ``"#SBATCH -t "``."""
     options = {option(each) for each in lines}
     return [f"#SBATCH {line}" for name, line in _SAID.items() if name in options]
 
 
 def value_of(lines: Sequence[str], name: str) -> str:
-    """What the last of these directives says of an option, or nothing."""
+    """The value that the last of these directives gives the option `name`, or "" where none does."""
     said = [re.sub(r"^(--[\w-]+|-\w)[= ]?", "", each) for each in lines if option(each) == name]
     return said[-1] if said else ""
 
 
 def sbatch_size(text: str) -> int:
-    """Bytes in a size as sbatch reads it ("4G", "4096" in MiB), or 0 where it is none, or all of a node."""
+    """Bytes in a size as sbatch reads it ("4G", "4096" in MiB); 0 for no size, and for "0", a whole node."""
     match = re.fullmatch(r"(\d+)([KMGT]?)B?", text.strip().upper())
     return int(match[1]) * 1024 ** (" KMGT".index(match[2] or "M")) if match else 0
 
@@ -133,7 +135,7 @@ class Request:
 
     @classmethod
     def checked(cls, *asked: object) -> Request:
-        """From Pool's arguments in their order; ValueError says which of them cannot be and what could."""
+        """Make a Request of Pool's arguments, in their order; ValueError says which is wrong, and why."""
         values: dict[str, Any] = {}
         for part, value in zip(fields(cls), asked, strict=True):
             left_out = value is None and "None" in str(part.type)
@@ -146,11 +148,11 @@ class Request:
                     "argument."
                 )
         if request.backend == "local":
-            request.refuse_slurm_words()
+            request.refuse_slurm_arguments()
         return request
 
-    def refuse_slurm_words(self) -> None:
-        """What only Slurm can give is refused where there are only this machine's processes."""
+    def refuse_slurm_arguments(self) -> None:
+        """Raise ValueError if an argument is set that only a Slurm job can have, for the local backend."""
         for name in ("partition", "account", "gpus_per_node", "extra_directives"):
             if getattr(self, name):
                 raise ValueError(f'{name} is for Slurm; leave it out with the backend "local".')
@@ -158,7 +160,7 @@ class Request:
             raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')
 
     def directives(self, site: Sequence[str]) -> list[str]:
-        """What a job asks for beside the pool's own lines: of the site's, what Pool(...) leaves to it."""
+        """Directives beside the pool's own lines: `site`'s that no argument sets, then `extra_directives`."""
         asked = self._said() | {option(each) for each in self.extra_directives if option(each) in _SAID}
         kept = [each for each in site if option(each) not in {*asked, *_OWN}]
         if self.memory is not None:  # the site's way of asking for it, with the pool's number
@@ -170,15 +172,16 @@ class Request:
         return [*kept, *self.extra_directives]
 
     def memory_in(self, lines: Iterable[str]) -> int:
-        """Bytes a node that these directives ask for, or 0 where they do not say."""
+        """Bytes of memory per node that these directives ask for, or 0 where none does."""
         said = [each for each in lines if option(each) == "mem"]
         return sbatch_size(value_of(said, "mem")) * self._shares(said[-1]) if said else 0
 
     def _said(self) -> set[str]:
-        """The options that arguments of Pool(...) say."""
+        """Names of the options that arguments of Pool(...) set."""
         said = {"partition": self.partition, "account": self.account, "time": self.walltime}
         return {name for name, value in said.items() if value is not None}
 
     def _shares(self, line: str) -> int:
+        """How many times a node gets the size in a memory directive: per core, per GPU, or once."""
         counts = {"mem-per-cpu": self.cores_per_node, "mem-per-gpu": max(1, self.gpus_per_node)}
         return counts.get(option(line, family=False), 1)

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from hpclab.cluster.watch import Loop
 
-ROUNDS = 7  # questions for a node's time
+ROUNDS = 7  # times that a node is asked for its clock
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
     """One node of a pool: `submitted`, `started` and `joined` are seconds on the pool's clock.
 
-    `here`: whether this process can see that one, by its process id.
+    `here`: whether it is in this machine's and container's PID namespace, so that `pid` is valid here.
     """
 
     rank: int
@@ -49,7 +49,8 @@ class Worker:
 
 
 def introduction() -> dict[str, Any]:
-    """What a worker says of itself as it joins: host, process, job, the age of its job, and its clock now."""
+    """What a worker reports of itself as it joins: host, process id, job id, seconds since its job or process
+    began (`age`), its monotonic clock now, its boot and PID namespace (`where`)."""
     # A job script writes down when it began, by a clock that no setting of the time moves.
     began = os.environ.get("HPCLAB_JOB_STARTED", "")
     up = Path("/proc/uptime")
@@ -57,12 +58,12 @@ def introduction() -> dict[str, Any]:
     return {
         "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
         "job_id": os.environ.get("HPCLAB_JOB_ID", ""),
-        "where": processes.where(),
+        "where": processes.boot_and_pid_namespace(),
     }  # fmt: skip
 
 
 def own_age() -> float:
-    """Seconds since this process started; not from the boot time, which is known in whole seconds."""
+    """Seconds since this process started; not by way of the boot time, which is known in whole seconds."""
     if ticks := processes.start_time(os.getpid()):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
     return time.time() - psutil.Process().create_time()  # where this is no Linux
@@ -78,8 +79,8 @@ def is_stopped(pid: int) -> bool:
 class Roster(SchedulerPlugin):
     """`names`: the nodes that are wanted, in the order of their ranks, joined or not.
 
-    By name, of lost ones as well: `submitted`, when a node was asked for on the pool's clock; `ranks`;
-    `offsets`, seconds to add to a node's clock to get the pool's.
+    Dictionaries by name, with lost nodes as well: `submitted`, when a node was asked for on the pool's clock;
+    `ranks`; `offsets`, seconds to add to a node's clock to get the pool's.
     """
 
     name = "hpclab-roster"
@@ -91,7 +92,7 @@ class Roster(SchedulerPlugin):
         self.offsets: dict[str, float] = {}
         self._changed = threading.Condition()
         self._joined: dict[str, Worker] = {}
-        self._losses: list[Worker] = []  # nodes that left although they were wanted, not yet told
+        self._losses: list[Worker] = []  # nodes that left although they were wanted, not yet taken
         self._compared: set[str] = set()  # addresses of those whose clocks' offsets are as good as can be
         self._scheduler: Any = None
 
@@ -105,7 +106,7 @@ class Roster(SchedulerPlugin):
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
         said = state.extra["hpclab"]
-        here, there = processes.where(), tuple(said["where"])
+        here, there = processes.boot_and_pid_namespace(), tuple(said["where"])
         one_clock = bool(here[0]) and here[0] == there[0]
         if one_clock:
             self._compared.add(worker)
@@ -132,7 +133,7 @@ class Roster(SchedulerPlugin):
     # What `Nodes` decides.
 
     def want(self, names: Iterable[str], since: float | None = None) -> None:
-        """These nodes from now on, in this order, the new ones wanted since then; ranks are counted anew."""
+        """Set the nodes that are wanted, by new rank; new ones were asked for at `since`, or now if None."""
         with self._changed:
             self.names = list(names)
             self.ranks = {name: rank for rank, name in enumerate(self.names)}
@@ -144,22 +145,22 @@ class Roster(SchedulerPlugin):
             self.submitted = {name: self.submitted.get(name, now) for name in self.names}
 
     def replace(self, name: str, fresh: str) -> None:
-        """`fresh` takes over the rank of `name`; the same name where its job starts it again by itself."""
+        """Give the rank of `name` to node `fresh`: the same name where the job itself restarts its worker."""
         with self._changed:
             rank = self.names.index(name)
             self.names[rank], self.ranks[fresh], self.submitted[fresh] = fresh, rank, time.monotonic()
 
     def take_losses(self) -> list[Worker]:
-        """The nodes that have left although they were wanted, since this was asked last."""
+        """Return, once, the nodes that have left although they were wanted."""
         with self._changed:
             losses, self._losses = self._losses, []
         return losses
 
     def compare_clocks(self, loop: Loop) -> None:
-        """Ask each newly joined node of another machine the time; the quickest answer, whose error is at most
-        half its round trip, gives its clock's offset.
+        """Measure the clock offset of each newly joined node of another machine, by the quickest of `ROUNDS`
+        answers, whose error is at most half its round trip.
 
-        A node that does not answer keeps what its first words said, which is right to some milliseconds.
+        A node that does not answer keeps the offset of its introduction, right to some milliseconds.
         """
         for who in [who for who in self.workers() if who.address not in self._compared]:
             best = float("inf"), self.offsets[who.name]
@@ -180,24 +181,24 @@ class Roster(SchedulerPlugin):
     # What anybody may ask.
 
     def here(self) -> list[str]:
-        """The nodes that have joined and not left."""
+        """Names of the nodes that have joined and not left."""
         return [name for name in self.names if name in self._joined]
 
     def missing(self) -> list[str]:
-        """The nodes that have not joined, or have left."""
+        """Names of the nodes that have not joined, or have left."""
         return [name for name in self.names if name not in self._joined]
 
     def wait(self, timeout: float) -> None:
-        """Until no node is missing, at most `timeout` seconds."""
+        """Wait until no node is missing, at most `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self.missing(), timeout)
 
     def worker(self, name: str) -> Worker | None:
-        """Who has joined under this name, or None."""
+        """The node that has joined under this name, or None."""
         return self._joined.get(name)
 
     def addresses(self, names: Iterable[str]) -> dict[str, str]:
-        """Name to address, of those that are here."""
+        """Name to Dask address, for those of `names` that have joined."""
         joined = self._joined
         return {name: joined[name].address for name in names if name in joined}
 
@@ -206,20 +207,21 @@ class Roster(SchedulerPlugin):
         joined = self._joined
         return [joined[name] for name in self.names if name in joined]
 
-    def suspended(self, name: str) -> bool:
-        """Whether the node's process is stopped (SIGSTOP); only known of this machine's."""
+    def is_suspended(self, name: str) -> bool:
+        """Whether the node's process is suspended, as by SIGSTOP; False for a node of another machine."""
         who = self._joined.get(name)
         return who is not None and who.here and is_stopped(who.pid)
 
-    def deaf(self, name: str) -> bool:
-        """Whether the node is here and cannot work: suspended, or out of memory with no task to free some."""
+    def is_stuck(self, name: str) -> bool:
+        """Whether the node has joined but takes no task: suspended, or out of memory while no task runs."""
         state = self._state(name)
         paused = bool(state) and state.status.name == "paused" and not state.executing
-        return paused or self.suspended(name)
+        return paused or self.is_suspended(name)
 
     def memory(self, name: str) -> int:
         """Bytes that the node may use."""
         return getattr(self._state(name), "memory_limit", 0)
 
     def _state(self, name: str) -> Any:
+        """Dask's WorkerState of the node, or None where it has not joined."""
         return (who := self._joined.get(name)) and self._scheduler.workers.get(who.address)

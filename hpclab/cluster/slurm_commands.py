@@ -1,4 +1,4 @@
-"""Slurm's programs: found, run with a time limit, and their failures told in one sentence."""
+"""Finds Slurm's programs, runs them with a time limit, and reports their failures in one sentence."""
 
 import os
 import re
@@ -14,11 +14,11 @@ _SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS", "
 # What makes a command that only asks or cancels hide rows: SQUEUE_STATES, SINFO_PARTITION and the like.
 _HIDING = ("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
 _OVERLOADED = "timed out|Unable to contact|Connection refused|temporarily"
-_LONGEST = 1000  # characters of a program's own words
+_LONGEST = 1000  # characters of a program's error output
 
 
 class SlurmError(BatchError):
-    """Slurm did not do what it was asked; the message carries its own words."""
+    """A request to Slurm failed; the message quotes the command's error output, if there is any."""
 
 
 class SlurmMissing(SlurmError, BatchMissing):
@@ -30,7 +30,7 @@ class SlurmTimeout(SlurmError):
 
 
 def path() -> str:
-    """PATH with the places added where daemons live, which an ordinary user's PATH often lacks."""
+    """PATH, extended by directories of daemons (/usr/sbin ...), which an ordinary user's PATH often lacks."""
     have = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(have + [place for place in _ALSO_IN if place not in have])
 
@@ -63,7 +63,7 @@ def hiding_nothing(environment: Mapping[str, str]) -> dict[str, str]:
 def without_site(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` without any variable of Slurm's commands, as a module of the site sets them.
 
-    One Slurm of our own would send every script to a partition that no line of it names.
+    With a site's SBATCH_PARTITION our own Slurm would be asked for a partition that no script names.
     """
     return _without(environment, "SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_", "SCONTROL_", *_HIDING)
 
@@ -76,11 +76,11 @@ def run(
     arguments: Sequence[str], environment: Mapping[str, str], timeout: float = 10.0, attempts: int = 1,
     text: str | None = None,
 ) -> str:  # fmt: skip
-    """What the command prints; `text` goes to its standard input.
+    """Run a command and return its standard output; `text` goes to its standard input.
 
     A command that does not answer within `timeout` seconds, or whose controller does not, is ended and tried
     again up to `attempts` times in all: only ask for more than one where asking twice does no harm. Raises
-    SlurmMissing, SlurmTimeout or SlurmError with what the command said.
+    SlurmMissing, SlurmTimeout or SlurmError with the command's error output.
     """
     name, times = os.path.basename(arguments[0]), f", {attempts} times" if attempts > 1 else ""
     for _ in range(attempts):
@@ -107,18 +107,18 @@ def run(
 
 
 def version(environment: Mapping[str, str]) -> str:
-    """``"slurm-wlm 22.05.8"``, from the program itself, which asks no controller for it."""
+    """Slurm's version, such as ``"slurm-wlm 22.05.8"``: of sinfo, which asks no controller for it."""
     return run(["sinfo", "--version"], environment).strip()
 
 
-def sentence(said: str) -> str:
-    """All that a command said in one line: Slurm often gives the cause, or its half, in an earlier line.
+def sentence(output: str) -> str:
+    """All lines of a command's `output` in one: Slurm often gives the cause, or its half, in an earlier line.
 
-    The program's name before each line goes, and what only frames or repeats; a line that goes on from the
-    one before follows it directly.
+    The program's name before each line is removed, and so are frames, debug lines and repetitions; a line
+    that continues the one before follows it directly.
     """
     lines = [re.sub(r"^(\w+: )?(error|fatal|warning): |^(sbatch|srun|salloc): ", "", line.strip())
-             for line in said.splitlines() if not re.match(r"\w+: debug", line)]  # fmt: skip
+             for line in output.splitlines() if not re.match(r"\w+: debug", line)]  # fmt: skip
     told = ""
     words = [" ".join(line.strip("*|= ").split()) for line in lines if re.search(r"\w", line)]
     for line in dict.fromkeys(words):

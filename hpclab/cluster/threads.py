@@ -1,4 +1,4 @@
-"""One thread per task unless asked: variables that each library reads once, when it is imported."""
+"""Environment variables that limit libraries' threads, each read once, when the library is imported."""
 
 VARIABLES = (
     "OMP_NUM_THREADS",  # OpenMP, and with it torch

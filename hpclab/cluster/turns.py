@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from hpclab.cluster.slurm import Job, Slurm
 
 EVERY = 1.0  # seconds between two checks whether another pool waits
-QUEUE = 10.0  # and whether a job does
+QUEUE = 10.0  # seconds between two checks whether a job of `sbatch` waits
 IDLE = 5.0  # seconds after which an idle pool gives way
-WAITS = 3.0  # seconds that another has to wait before, and after which a pool says whom it waits for
+WAITS = 3.0  # seconds another must have waited before that; a pool that waits so long prints for whom
 
 
 def is_first(notes: Notes) -> bool:
-    """Whether this pool has nodes and is idle, and of all that are so has been for longest."""
+    """Whether this pool has nodes, has been idle for `IDLE` s, and for longest of all that are idle."""
     own, before = notes.own, time.monotonic() - IDLE
     idle = [note.idle_since for note in (own, *notes.others()) if note.nodes and note.idle_since is not None]
     return bool(own.nodes and idle) and before >= min(idle) == own.idle_since
@@ -58,27 +58,28 @@ def _waits_for_nodes(job: Job, before: float) -> bool:
 
 
 class Turns:
-    """The part that one pool's nodes take in this."""
+    """One pool's side of it: waits for its turn to ask Slurm for nodes, and gives idle ones away."""
 
     def __init__(self, nodes: Nodes, slurm: Slurm):
         self.nodes, self.slurm, self.notes = nodes, slurm, nodes.notes
         # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
         ours = nodes.backend.on_local_slurm and not nodes.backend.single
         self.one_asks = ours and not nodes.request.gpus_per_node
-        self._asked = 0.0  # when the queue was looked at
+        self._asked = 0.0  # when squeue was last called (monotonic clock)
         self._checking = PeriodicCallback(self._give_way_if_wanted, EVERY * 1000)
         nodes.cluster.loop.add_callback(self._checking.start)
 
     async def _give_way_if_wanted(self) -> None:
         activity = self.nodes.activity
         count = len(self.nodes.roster.names)
-        self.notes.say(nodes=count, idle_since=None if activity.doing else activity.idle_since)
+        self.notes.update(nodes=count, idle_since=None if activity.doing else activity.idle_since)
         if gives_way(self.notes) or await self._holds_a_job_up():
             with suppress(PoolError), activity.one_thing(GIVING_WAY):  # it may be used again in this moment
                 await self.nodes.give_way()
-                self.notes.say(nodes=0)
+                self.notes.update(nodes=0)
 
     async def _holds_a_job_up(self) -> bool:
+        """Whether a job of `sbatch` waits for nodes, and this pool is the first to give way."""
         now = time.monotonic()
         if not self.nodes.backend.on_local_slurm or now < self._asked + QUEUE or not is_first(self.notes):
             return False
@@ -90,16 +91,18 @@ class Turns:
 
     @contextmanager
     def taken(self, need: int) -> Iterator[None]:
-        """In it this pool may ask for `need` more nodes; JoinError says who holds them, where it may not."""
+        """Context manager that waits until this pool may ask Slurm for `need` more nodes; JoinError says who
+        holds them, if the line has not moved for `join_timeout` seconds."""
         try:
             if need > 0:
-                self.notes.say(wants=need, waits_since=time.monotonic(), idle_since=None)
+                self.notes.update(wants=need, waits_since=time.monotonic(), idle_since=None)
                 self._wait(need)
             yield
         finally:
-            self.notes.say(wants=0, nodes=len(self.nodes.roster.here()))
+            self.notes.update(wants=0, nodes=len(self.nodes.roster.here()))
 
     def _wait(self, need: int) -> None:
+        """Where `one_asks`, wait until no pool is ahead and, if others hold nodes, `need` are free."""
         limit, tells = self.nodes.request.join_timeout, time.monotonic() + WAITS
         line: set[str] | None = None
 
@@ -130,7 +133,7 @@ class Turns:
             pass
 
     def _fits(self, need: int) -> bool:
-        """Whether so many nodes are free, or more are asked for than there are: Slurm will say so."""
+        """Whether `need` nodes are free; True as well if the cluster has fewer in all, as Slurm will say."""
         late = lambda: SlurmError("Slurm did not say which nodes are free.")  # noqa: E731
         nodes = self.nodes.activity.call(60.0, late, self.slurm.nodes)
         up = [node for node in nodes if node.state in ("idle", "mixed", "allocated")]
@@ -142,6 +145,6 @@ class Turns:
         self._checking.stop()
 
     def close(self) -> None:
-        """Look around no more."""
+        """Stop the periodic checks."""
         with suppress(PoolError):
             self.nodes.loop.run(self._stop(), limit=5.0)

@@ -1,6 +1,6 @@
-"""What a pool does, one thing at a time; every wait of it ends at `cancel()` and at a limit.
+"""Runs a pool's operations one at a time, with waits that all end at `cancel()` and at a time limit.
 
-Seconds in which this process was suspended itself are not counted.
+Seconds in which this process itself was suspended do not count towards a limit.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from hpclab.cluster.errors import Cancelled, PoolBusy, PoolClosed, PoolError
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
-Late = Callable[[], BaseException]
+Late = Callable[[], BaseException]  # makes the error that is raised at a time limit
 
 GIVING_WAY = "giving its nodes to another pool"
 CLOSE = 10.0  # seconds that close() waits for what the pool is doing to end
@@ -33,14 +33,14 @@ _AWAKE = 1.0  # more than this from one check to the next, and this process was 
 def use_monotonic_clock() -> None:
     """Make the Dask event loop that calls this time its messages and heartbeats by the monotonic clock.
 
-    If somebody sets the wall clock back by hours, they would wait as long. Call it before any is due.
+    By the wall clock, setting it back by hours would delay them by hours. Call this before any is due.
     """
     IOLoop.current().time = time.monotonic  # type: ignore[method-assign]
     distributed.batched.time = lambda: IOLoop.current().time()
 
 
 class Activity:
-    """`doing`: what is under way, or empty; `idle_since`: when the last of it ended (monotonic clock)."""
+    """What a pool is `doing`, or empty; `idle_since`: when the last operation ended (monotonic clock)."""
 
     def __init__(self) -> None:
         self.doing, self.idle_since = "", time.monotonic()
@@ -53,7 +53,8 @@ class Activity:
 
     @contextmanager
     def one_thing(self, what: str) -> Iterator[None]:
-        """Do `what`; PoolBusy while something else is under way."""
+        """Context manager in which the pool is busy with `what` (text for messages); PoolBusy while something
+        else is under way, PoolClosed after `end`, PoolError in a forked child."""
         if not self.is_own():
             raise PoolError(
                 f"This pool belongs to process {self._process}, and this is a forked child of it, which "
@@ -71,18 +72,18 @@ class Activity:
             self._busy.release()
 
     def cancel(self) -> None:
-        """Ask what is under way to end."""
+        """Have what is under way, if anything, raise Cancelled at its next check."""
         self._cancelled = self._busy.locked()
 
     def end(self) -> None:
-        """No more: what is under way raises PoolClosed, and has let go of the nodes when this returns."""
+        """Allow nothing more; what is under way raises PoolClosed, and is waited for at most `CLOSE` s."""
         self._closing = True
         if self._thread != threading.get_ident() and self._busy.acquire(timeout=CLOSE):
             self._busy.release()
 
     @contextmanager
     def cleaning_up(self) -> Iterator[None]:
-        """In it this thread's waits end at their limits only."""
+        """Context manager in which this thread's waits ignore `cancel` and `end`; their limits still hold."""
         before, self._cleaning.up = getattr(self._cleaning, "up", False), True
         try:
             yield
@@ -90,7 +91,7 @@ class Activity:
             self._cleaning.up = before
 
     def check_cancelled(self) -> None:
-        """Raise where a cancel or a close was asked for."""
+        """Raise PoolClosed after `end`, Cancelled after `cancel`; never within `cleaning_up`."""
         if getattr(self._cleaning, "up", False):
             return
         if self._closing:
@@ -102,10 +103,10 @@ class Activity:
         self, ready: Callable[[], T], limit: float, late: Late,
         pause: Callable[[float], object] = time.sleep, starved: Callable[[], float] = lambda: 0.0,
     ) -> T:  # fmt: skip
-        """What `ready()` returns once that is true; raises `late()` after `limit` s.
+        """Wait until `ready()` is true and return what it returned; raise `late()` after `limit` s.
 
-        `pause(seconds)` waits for the next check, or less long where something happens. `starved()` are
-        seconds so far that do not count, as what is waited for had no core; up to nine times the limit.
+        `pause(seconds)` waits for the next check, or less long where something happens. `starved()` returns
+        the seconds so far in which what is waited for had no core: up to 9 `limit` of them do not count.
         """
         waited, before = 0.0, time.monotonic()
         while True:
@@ -119,12 +120,12 @@ class Activity:
             before = now
 
     def outcome(self, future: Future[T], limit: float, late: Late) -> T:
-        """The result of what runs elsewhere; what comes after the limit or a cancel is dropped."""
+        """Wait for `future` and return its result, or raise `late()` after `limit` s and drop a later one."""
         self.until(future.done, limit, late, lambda seconds: futures.wait([future], seconds))
         return future.result()
 
     def call(self, limit: float, late: Late, function: Callable[..., T], *args: Any) -> T:
-        """`function(*args)`, which may wait for other programs, in a thread that is left to itself after."""
+        """Return ``function(*args)``, run in a thread that is abandoned after `limit` s or a cancel."""
         future: Future[T] = Future()
 
         def work() -> None:
@@ -138,13 +139,13 @@ class Activity:
 
 
 class Loop:
-    """Dask's event loop in this process, where its client and scheduler live, and questions to workers."""
+    """Dask's event loop in this process, where its client and scheduler live, and calls of workers by it."""
 
     def __init__(self, client: Client, activity: Activity):
         self.client, self.activity = client, activity
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run on the loop; PoolError where it has ended."""
+        """Schedule `coroutine` on the loop and return its future; PoolError where the loop has ended."""
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, cast(Any, self.client.loop).asyncio_loop)
         except (RuntimeError, AttributeError):
@@ -152,16 +153,16 @@ class Loop:
             raise PoolError("Dask's scheduler in this process has ended.") from None
 
     def run(self, coroutine: Coroutine[Any, Any, T], limit: float = 30.0, what: str = "") -> T:
-        """Run on the loop, and wait for the result."""
+        """Run `coroutine` on the loop and return its result; PoolError, ended by `what`, after `limit` s."""
         late = f"Dask's scheduler in this process did not answer within {limit:g} s{what}."
         return self.activity.outcome(self.start(coroutine), limit, lambda: PoolError(late))
 
     def ask(
         self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float = ANSWER
     ) -> dict[str, Any]:
-        """What each worker answers, by address, or the exception; TimeoutError of those that say nothing.
+        """Call ``function(*args)`` on each worker; return by address its value or exception, or TimeoutError.
 
-        Each is asked by itself, so that one that is stopped keeps back no other's answer.
+        Each is called by itself, so that one that is suspended delays no other's answer.
         """
         future = self.start(self.answers(addresses, function, *args, limit=limit))
         late = lambda: PoolError("The workers' answers were not collected.")  # noqa: E731
@@ -170,7 +171,7 @@ class Loop:
     async def answers(
         self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float
     ) -> dict[str, Any]:
-        """`ask`, on the loop itself."""
+        """`ask` as a coroutine, to be awaited on the loop."""
 
         async def one(address: str) -> Any:
             try:

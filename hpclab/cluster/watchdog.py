@@ -2,7 +2,7 @@
 
 A killed process runs no exit handler, so a pool keeps this beside it: in a session of its own, at the far
 end of a pipe. What is to be ended and removed comes down the pipe as a JSON object per line; when the pipe
-closes without a last word, the notebook has died and everything registered is ended and removed. What tasks
+closes without `done`, the notebook has died and everything registered is ended and removed. What tasks
 left running is ended in both cases.
 
     {"watch": pid, "since": start}    a process of this machine, known by its start time
@@ -36,9 +36,9 @@ FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not r
 
 
 class Guard:
-    """The notebook's end of the pipe: what to end and remove should this process die without closing `name`.
+    """The notebook's end of the pipe: starts the watchdog of the pool `name`, and tells it what to clean up.
 
-    A watchdog that is killed is replaced, and hears everything again.
+    A watchdog that is killed is replaced, and is sent everything again.
     """
 
     def __init__(self, name: str) -> None:
@@ -55,6 +55,7 @@ class Guard:
         )  # fmt: skip
 
     def _keep(self) -> None:
+        """In a thread: start the watchdog again whenever it has been killed."""
         began = time.monotonic()
         while True:
             self._process.wait()
@@ -67,14 +68,14 @@ class Guard:
                     self._write(b"".join(self._registered))
 
     def register(self, **message: object) -> None:
-        """What to end or remove, in the words of this module."""
+        """Send the watchdog a message, one of those that this module's docstring lists."""
         line = json.dumps(message).encode() + b"\n"
         with self._lock:
             self._registered.append(line)
             self._write(line)
 
     def dismiss(self) -> None:
-        """The pool has cleaned up itself; what its tasks left running is still ended."""
+        """End the watchdog of a pool that has cleaned up itself; it still ends what tasks left running."""
         self.register(done=True)
         self.abandon()
         with suppress(OSError):
@@ -100,6 +101,7 @@ class Guard:
 
 
 def end_process(pid: int, since: str) -> None:
+    """Kill this process and its process group, if its start time (`processes.start_time`) is `since`."""
     if processes.start_time(pid) == since:  # the number may belong to somebody else by now
         for kill in (os.killpg, os.kill):
             with suppress(OSError):
@@ -107,7 +109,7 @@ def end_process(pid: int, since: str) -> None:
 
 
 def end_marked(name: str) -> None:
-    """End what carries the pool's name: daemons that a task started and left, whoever their parent is now."""
+    """Kill processes with the pool's name in their environment: daemons that tasks left behind."""
     for _ in range(20):
         if not (left := processes.marked(name, MARK)):
             return
@@ -117,7 +119,8 @@ def end_marked(name: str) -> None:
 
 
 def cancel_jobs(cancel: list[list[str]], left: list[str], environment: dict[str, str], exists: str) -> None:
-    """Until none is left three times in a row: a submission may still have been under way."""
+    """Run the commands `cancel` until `left` has printed nothing three times in a row, as a submission may
+    still have been under way; return where the file `exists` is gone."""
     deadline, clear = time.monotonic() + DEADLINE, 0
     while clear < 3 and time.monotonic() < deadline:
         if not os.path.exists(exists):  # that Slurm was ended, and its jobs with it
@@ -128,6 +131,7 @@ def cancel_jobs(cancel: list[list[str]], left: list[str], environment: dict[str,
 
 
 def _call(command: list[str], environment: dict[str, str]) -> str | None:
+    """What the command prints, or None where it fails."""
     with suppress(OSError, slurm_commands.SlurmError):
         return slurm_commands.run(command, environment).strip()
     return None
@@ -144,7 +148,7 @@ def remove(path: str) -> None:
 
 
 def listen(parent: int) -> list[dict]:
-    """All that was registered, once the notebook is gone; the last is `done` if it said goodbye."""
+    """Read the messages on standard input until `done`, or until the notebook, process `parent`, is gone."""
     heard: list[dict] = []
     buffer = b""
     while not heard or "done" not in heard[-1]:

@@ -100,7 +100,7 @@ class ScaleOut(Experiment):
                         f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
                         "Start them from the same environment as the notebook."
                     )
-                whole = tasks.joined(waited, run) if repeat == 0 else run
+                whole = tasks.concatenate_traces(waited, run) if repeat == 0 else run
                 yield self._results(where, count, repeat, run, whole, sample, condition)
 
     def fit(self, results: Sequence[Result]) -> Calibration:

@@ -18,7 +18,7 @@ OWN = {"type": "KeyError", "message": "'layer 7'", "network": False, "traceback"
 
 
 def deadlock(ranks):
-    return "".join(sentence for rank, sentence in diagnosis.news(ranks, 60.0) if rank < 0)
+    return "".join(sentence for rank, sentence in diagnosis.stall_reports(ranks, 60.0) if rank < 0)
 
 
 def begun(*collectives):
@@ -70,7 +70,7 @@ def test_an_end_after_the_value_is_no_failure_nor_is_a_pause():
 @pytest.mark.parametrize("ranks", [begun(6, 5), talked({1: (0, 1)}, {})], ids=["collective", "message"])
 def test_slow_is_named_after_a_while(ranks, waited, named):
     ranks[0].changed = time.monotonic() - waited
-    assert [rank for rank, _ in diagnosis.news(ranks, 60.0)] == named
+    assert [rank for rank, _ in diagnosis.stall_reports(ranks, 60.0)] == named
 
 
 @pytest.mark.parametrize(

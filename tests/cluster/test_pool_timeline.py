@@ -34,6 +34,6 @@ def test_what_the_learner_did_in_between_is_cut_out_and_a_replacement_that_came_
     late, task = worker(1, 104.0, 105.0, 106.0), TaskRecord(0, 0, 100.0, 10.0, 9.0, 1)
     second = tasks.map_trace([task], [], [late], 2, 100.0, 110.0)
     assert (second.bars()["queue wait"], second.bars()["worker start"]) == pytest.approx((1.0, 1.0))
-    both = tasks.joined(first, second)
+    both = tasks.concatenate_traces(first, second)
     assert both.makespan == pytest.approx(12.0)
     assert (both.bars()["queue wait"], both.bars()["worker start"]) == pytest.approx((2.0, 2.0))

@@ -30,8 +30,8 @@ def pool(monkeypatch):
     roster.want(["a", "b"], clock[0])
     roster.here = lambda: [name for name in roster.names if name in here]
     roster.missing = lambda: [name for name in roster.names if name not in here]
-    roster.suspended = lambda name: name in suspended
-    roster.deaf = lambda name: name in suspended + paused
+    roster.is_suspended = lambda name: name in suspended
+    roster.is_stuck = lambda name: name in suspended + paused
     roster.memory = lambda name: 2**30
     roster.worker = lambda name: SimpleNamespace(pid=7, here=False, address=name)
 
@@ -98,7 +98,7 @@ def test_a_node_out_of_memory_is_replaced_unless_every_node_is(pool):
 def test_a_death_that_arrives_after_its_echo_is_blamed():
     gangs = Gangs.__new__(Gangs)
     states = gangs.states = {"a": RankState(0), "b": RankState(1)}
-    gangs.roster = SimpleNamespace(addresses=lambda _: {"x": "a", "y": "b"}, suspended=lambda _: False)
+    gangs.roster = SimpleNamespace(addresses=lambda _: {"x": "a", "y": "b"}, is_suspended=lambda _: False)
     gangs.activity = Activity()
     gangs._take_events = time.sleep
     states["a"].error = {"type": "RuntimeError", "message": "closed", "network": True, "traceback": ""}

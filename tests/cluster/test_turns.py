@@ -26,7 +26,7 @@ def notes(monkeypatch, tmp_path):
 
 def test_notes_are_seen_by_the_others_unless_broken_or_left_and_withdrawn(notes):
     a, b, _ = notes
-    b.say(nodes=2)
+    b.update(nodes=2)
     assert {(note.pool, note.nodes) for note in a.others()} == {("hpclab-b", 2), ("hpclab-c", 0)}
     # The last is by a process that is gone.
     left = b.path.read_text().replace(f'"started": {b.own.started}', '"started": 1')
@@ -55,25 +55,25 @@ def test_a_note_is_for_its_owner_alone_and_the_newest_leads_to_the_dashboard(not
 def test_the_one_that_is_idle_for_longest_gives_way_to_one_that_has_waited(notes):
     a, b, c = notes
     now = time.monotonic()
-    a.say(nodes=1, idle_since=now - 2 * turns.IDLE)
-    b.say(nodes=1, idle_since=now - 3 * turns.IDLE)
+    a.update(nodes=1, idle_since=now - 2 * turns.IDLE)
+    b.update(nodes=1, idle_since=now - 3 * turns.IDLE)
     assert not turns.gives_way(b)  # nobody waits
-    c.say(wants=1, waits_since=now + 600)
+    c.update(wants=1, waits_since=now + 600)
     assert not turns.gives_way(b)  # not for long
-    c.say(waits_since=now - 2 * turns.WAITS)
+    c.update(waits_since=now - 2 * turns.WAITS)
     assert turns.gives_way(b)
     assert not turns.gives_way(a)
-    b.say(idle_since=None)  # it works again
+    b.update(idle_since=None)  # it works again
     assert turns.gives_way(a)
-    a.say(idle_since=now + 600)
+    a.update(idle_since=now + 600)
     assert not turns.gives_way(a)
 
 
 def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/learner/hpclab/05_scale_out.ipynb")
     held = Notes("hpclab-d", "local", Dashboard(4714, "secret"))
-    held.say(nodes=3, idle_since=None)
-    notes[0].say(nodes=1, idle_since=time.monotonic() - 7)
+    held.update(nodes=3, idle_since=None)
+    notes[0].update(nodes=1, idle_since=time.monotonic() - 7)
     said = turns.holders(notes[1])
     assert said.startswith("4 nodes are held by other pools of yours: ")
     assert f"3 by 05_scale_out.ipynb (process {os.getpid()}, at work)" in said
@@ -83,8 +83,8 @@ def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
 def test_who_waits_says_for_whom_after_some_seconds_and_not_before(notes, monkeypatch, capsys):
     now = itertools.count(10)  # a second more at each look
     a, b, _ = notes
-    a.say(nodes=4)
-    b.say(wants=2, waits_since=0.0)
+    a.update(nodes=4)
+    b.update(wants=2, waits_since=0.0)
     waiting = turns.Turns.__new__(turns.Turns)
     waiting.notes, waiting.one_asks, waiting._fits = b, True, lambda need: False
     waiting.nodes = SimpleNamespace(request=SimpleNamespace(join_timeout=0.5), activity=watch.Activity())

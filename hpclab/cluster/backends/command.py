@@ -77,7 +77,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
             ) from None
     else:
         above = private.home(plain=False).path
-    here = " ".join(processes.where())  # a process number counts only with these
+    here = " ".join(processes.boot_and_pid_namespace())  # a process number counts only with these
     for note in above.glob(f"hpclab-*/{_OWNER}"):
         with suppress(OSError, ValueError):
             where, pid, since = note.read_text().rsplit(" ", 2)

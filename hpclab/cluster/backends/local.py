@@ -71,7 +71,7 @@ class LocalNodes(Backend):
     kind = "local"
 
     def __init__(self, batch: None, request: Request, name: str, guard: watchdog.Guard):
-        request.refuse_slurm_words()
+        request.refuse_slurm_arguments()
         super().__init__(batch, request, name, guard)
         self.start(NodeProcess, {}, {"host": command.LOOPBACK})
 

@@ -27,7 +27,7 @@ MOST_OUTPUT = 100_000  # characters of a rank's prints that are passed on
 
 
 class Child:
-    """A forked rank: `control` and `output` are our ends of its socket and prints; it listens on `port`."""
+    """A forked rank: `control` and `output` are our ends of its socket and output; it listens on `port`."""
 
     def __init__(self, address: str):
         listener = socket.create_server((address, 0), backlog=512)
@@ -46,6 +46,7 @@ class Child:
 
 
 def _become_rank(control: socket.socket, printed: int, listener: socket.socket) -> None:
+    """In the forked child: set process group, descriptors and output up, and serve; never returns."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     processes.die_with_parent(_agent)
@@ -67,7 +68,8 @@ _agent = os.getpid()
 
 
 class Agent:
-    """One loop over the worker's messages, the child's messages and prints, and the child's end."""
+    """Passes messages between worker and child, and forks a new child when one has ended; children listen on
+    `address`, and `answers` is the descriptor of messages to the worker."""
 
     def __init__(self, address: str, answers: int):
         self.address, self.answers, self.trains = address, answers, False
@@ -86,10 +88,11 @@ class Agent:
         return child
 
     def say(self, *message: Any) -> None:
+        """Send the worker a message."""
         frames.write(self.answers, message)
 
     def loop(self) -> None:
-        """Until the worker closes the pipe."""
+        """Serve worker and child until the worker closes the pipe."""
         while True:
             child = self.child
             ready, _, _ = select.select([0, self.wake, *child.watched], [], [])
@@ -122,7 +125,7 @@ class Agent:
                 end(self.child.pid, signal.SIGKILL)
 
     def _pass_on(self, child: Child, descriptor: int) -> bool:
-        """What the rank says or prints; whether more may come of it."""
+        """Pass on what the rank has sent or printed on `descriptor`; return whether more may come."""
         chunk = b""
         with suppress(OSError):
             chunk = os.read(descriptor, 2**20)

@@ -1,4 +1,4 @@
-"""Which rank is to blame, from what each is known to have done.
+"""Finds the rank that is to blame for a gang's failure, from what each is known to have done.
 
 In this order: a process that is gone; one that is stopped; one that raised an exception of its own (one that
 only says that the network failed echoes another rank's end); one whose message others wait for; one that has
@@ -19,9 +19,9 @@ from hpclab.cluster.maps import tasks
 
 @dataclass
 class RankState:
-    """What is known of one rank: `collectives` begun on the default group, `messages` begun to and from
-    each other rank, whether these were its last act, whose message it `awaits` (-1: nobody's), when that
-    `changed`."""
+    """What is known of one rank: how many `collectives` it has begun on the default group, and `messages` to
+    and from each other rank; whether a message came last (`in_messages`); whose message it `awaits` (-1:
+    nobody's); when any of that `changed`; since when it is `stopped`."""
 
     rank: int
     collectives: int = -1
@@ -36,7 +36,7 @@ class RankState:
     ended: str | None = None
 
     def note(self, word: str, rest: Sequence[Any]) -> None:
-        """Take in one message of the rank or its agent."""
+        """Update this state by a message of kind `word` from rank or agent; print what the rank printed."""
         if word == "print":
             print(*(f"[rank {self.rank}] {line}" for line in rest[0].splitlines()), sep="\n")
         elif word == "begun":
@@ -54,19 +54,19 @@ class RankState:
             self.ended = "its agent ended, and the rank with it"
 
     def suspend(self, what: str, is_stopped: bool) -> None:
-        """Note that this rank's process, agent or worker is suspended or goes on; `stopped` is since when."""
+        """Record whether this rank's "process", "agent" or "worker" (`what`) is suspended, and since when."""
         (self.suspended.add if is_stopped else self.suspended.discard)(what)
         self.stopped = (self.stopped or time.monotonic()) if self.suspended else None
 
 
 def has_failed(state: RankState, timeout: float) -> bool:
-    """Whether the gang cannot go on because of this rank."""
+    """Whether this rank keeps the gang from going on: it ended, raised, or was suspended for `timeout` s."""
     stopped = state.stopped is not None and time.monotonic() > state.stopped + timeout
     return stopped or state.error is not None or state.ended is not None
 
 
 def diagnose(gang: Sequence[RankState], timeout: float) -> RankError:
-    """The error to raise once the gang has failed."""
+    """The error to raise once the gang has failed, with the guilty rank; `timeout` s is a collective's."""
     counts = ", ".join(f"rank {state.rank}: {max(0, state.collectives)}" for state in gang)
     progress, limit = f" Collectives begun by then: {counts}.", f"until the time limit of {timeout:g} s"
     for state in gang:
@@ -106,9 +106,9 @@ def diagnose(gang: Sequence[RankState], timeout: float) -> RankError:
     )
 
 
-def news(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
-    """What has gone on for more than a quarter of the time limit: each slow rank with a sentence, and -1 with
-    who waits in vain, for one that has returned or in a circle."""
+def stall_reports(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
+    """Yield what has held the gang up for a quarter of `timeout`, at most 5 s: a slow rank with a sentence,
+    or -1 with a sentence on ranks that wait in vain, for one that has returned or in a circle."""
     patience = min(5.0, timeout / 4)
     if (found := _late(gang)) and (waited := time.monotonic() - found[1]) > patience:
         state, _, waiting, what = found
@@ -138,7 +138,7 @@ def news(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
 
 def _late(gang: Sequence[RankState]) -> tuple[RankState, float, int | None, str] | None:
     """The rank that keeps others waiting, since when, the one that waits for a message of it (None: all wait
-    in a collective), and what it has not done."""
+    in a collective), and what it has not done; None where nobody waits."""
     if message := awaited_rank(gang):
         rank, waiting, what = message
         return gang[rank], gang[waiting].changed, waiting, f"{what} rank {waiting}"
@@ -167,8 +167,8 @@ def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
 
 
 def awaited_rank(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
-    """The rank that others wait for and that waits for no message itself, one that waits for it, for what;
-    None where there is none, or where a rank that has not begun a collective keeps that rank in it."""
+    """A rank that waits for no message itself, a rank that waits for it, and for which message; None
+    where there is none, or where a rank that has not begun a collective keeps the first one in it."""
     on = awaited_messages(gang)
     for waiting, awaited in on.items():
         for rank, what in awaited.items():
@@ -180,7 +180,7 @@ def awaited_rank(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
 
 
 def wait_cycle(on: Mapping[int, Mapping[int, str]]) -> list[int]:
-    """Ranks of which each waits for a message of the next, and the last for the first; else none."""
+    """A cycle in `on` (of `awaited_messages`): ranks that each wait for the next, the last for the first."""
     path = [next((rank for rank in on if on[rank]), -1)]
     while path[-1] >= 0:
         after = next(iter(on[path[-1]]), -1)
@@ -191,6 +191,7 @@ def wait_cycle(on: Mapping[int, Mapping[int, str]]) -> list[int]:
 
 
 def _raised(rank: int, error: dict[str, Any], progress: str) -> RankError:
+    """RankError for the exception that this rank reported, which becomes its cause."""
     raised = RankError(
         f"Rank {rank} raised {error['type']}: {error['message']}{progress}\n\n{error['traceback']}", rank
     )
@@ -200,6 +201,7 @@ def _raised(rank: int, error: dict[str, Any], progress: str) -> RankError:
 
 
 def _status(status: int) -> str:
+    """A clause on how a process with this exit status ended; negative is the number of a signal."""
     if status >= 0:
         return f"it left with exit status {status} before its function returned"
     try:

@@ -23,20 +23,20 @@ def write(descriptor: int, message: object) -> None:
 
 
 def read(descriptor: int) -> Iterator[Any]:
-    """Each message as it comes, until the other end is gone."""
+    """Yield each message as it comes, until the other end is gone."""
     inbox = Frames()
     while chunk := os.read(descriptor, 2**20):
         yield from inbox.feed(chunk)
 
 
 class Frames:
-    """Messages out of chunks of bytes as they happen to arrive."""
+    """Decodes messages from chunks of bytes, however they are cut."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
-        """The messages that `chunk` completes."""
+        """Take in `chunk` and yield the messages that it completes."""
         self._buffer += chunk
         while len(self._buffer) >= HEAD.size:
             end = HEAD.size + HEAD.unpack_from(self._buffer)[0]

@@ -1,4 +1,4 @@
-"""`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together."""
+"""`Pool.run` from the notebook's side: starts a gang of ranks, watches it, and ends it as one."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from hpclab.cluster.nodes import Nodes
 
 GRACE = 0.4  # seconds after the first failure in which a better explanation may arrive
-SETTLE = 5.0
+SETTLE = 5.0  # seconds in which agents receive an order to end, and have their next child ready
 
 
 class Gangs:
-    """The gangs of one pool, one after another. By worker's address: process id and port of its warm child,
-    that is `ready`; process id of the child `used` last; how its agent `ended`."""
+    """The gangs of one pool, one after another. Dictionaries by worker address: `ready`, process id and port
+    of its warm child; `used`, process id of the child that ran last; `ended`, its agent's exit status."""
 
     def __init__(self, nodes: Nodes):
         self.nodes, self.roster, self.loop, self.backend = nodes, nodes.roster, nodes.loop, nodes.backend
@@ -48,8 +48,8 @@ class Gangs:
     def run(
         self, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float
     ) -> tuple[list[Any], Trace]:
-        """The function's values on the first `ranks` nodes, all of them if None, and the trace; lost ones are
-        replaced first. RankError names the guilty rank."""
+        """Run ``function(*args)`` on the first `ranks` nodes, all if None; return values and Trace. Lost
+        nodes are replaced first. `timeout` s is a collective's; RankError names the guilty rank."""
         Repairs(self.nodes).repair()
         have = len(self.roster.names)
         ranks = have if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
@@ -82,7 +82,7 @@ class Gangs:
         return values, self._trace(names, begin, time.monotonic())
 
     def _ready_addresses(self, names: list[str]) -> list[str]:
-        """The workers' addresses by rank, once each agent has a warm child (the first imports torch)."""
+        """Wait until each agent has a warm child (the first imports torch); return the addresses by rank."""
         self._take_events()
         at = self.roster.addresses(names)
         if missing := [name for name in names if name not in at]:
@@ -105,7 +105,7 @@ class Gangs:
 
         def late() -> PoolError:
             rank = next(rank for rank, address in enumerate(addresses) if address not in self.ready)
-            stopped = self.roster.suspended(names[rank])
+            stopped = self.roster.is_suspended(names[rank])
             how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
             return self._not_ready(rank, names[rank], f"did not get ready ({how})")
 
@@ -119,7 +119,7 @@ class Gangs:
         )
 
     def _environments(self, names: list[str], addresses: list[str]) -> list[dict[str, str]]:
-        """What each rank finds in its environment, as torchrun sets it."""
+        """The environment variables of each rank, as torchrun sets them."""
         hosts = {worker.name: worker.host for worker in self.roster.workers()}
         if self.request.gpus_per_node and not self.backend.on_local_slurm:
             hosts = {}  # with GPUs of its own a node stands for itself
@@ -142,7 +142,7 @@ class Gangs:
     def _ask(
         self, addresses: list[str], what: Callable[..., Any], *args: Any, limit: float = 30.0
     ) -> dict[str, Any]:
-        """What each worker answers; RankError for one that does not."""
+        """Call ``what(*args)`` on each worker; return the values by address, or raise RankError."""
         answers = self.loop.ask(addresses, what, *args, limit=limit)
         for rank, answer in enumerate(answers.values()):
             if isinstance(answer, BaseException):
@@ -150,7 +150,7 @@ class Gangs:
         return answers
 
     def _take_events(self, wait: float = 0.0) -> None:
-        """What workers have told, after at most `wait` seconds for the first of it."""
+        """Handle the events that workers have sent, after waiting at most `wait` seconds for the first."""
         while True:
             try:
                 at, word, pid, *rest = self.events.get(wait > 0, wait)
@@ -166,7 +166,8 @@ class Gangs:
                 self.states[at].note(word, rest)
 
     def _watch(self, names: list[str], timeout: float) -> None:
-        """Until every rank has returned; a function may take as long as it likes, a collective `timeout`."""
+        """Wait until every rank has returned; warn of slow ranks, raise RankError if the gang fails. A
+        function may take as long as it likes, a collective `timeout` s."""
         failed: float | None = None
         told: set[int] = set()
         gang = list(self.states.values())
@@ -177,12 +178,12 @@ class Gangs:
             for name, (address, state) in zip(names, self.states.items(), strict=True):
                 if here.get(name) != address and state.ended is None:
                     state.ended = "its node was lost"
-                state.suspend("worker", self.roster.suspended(name))
+                state.suspend("worker", self.roster.is_suspended(name))
             if failed is None and any(diagnosis.has_failed(state, timeout) for state in gang):
                 failed = time.monotonic()
             if failed is not None and time.monotonic() > failed + GRACE:
                 raise diagnosis.diagnose(gang, timeout)
-            for rank, sentence in diagnosis.news(gang, timeout):
+            for rank, sentence in diagnosis.stall_reports(gang, timeout):
                 if rank >= 0 and rank not in told:
                     warnings.warn(SlowRank(sentence), stacklevel=5)
                 elif rank not in told:
@@ -203,16 +204,16 @@ class Gangs:
                 self._wait_ready(addresses)
 
     def _wait_ready(self, addresses: Iterable[str]) -> None:
-        """Wait a little for the agents there that can get their next child ready."""
+        """Wait at most `SETTLE` s for the next warm children at `addresses`, but not of suspended workers."""
         here = self.roster.addresses(self.roster.names)
-        able = {at for name, at in here.items() if not self.roster.suspended(name)}.intersection(addresses)
+        able = {at for name, at in here.items() if not self.roster.is_suspended(name)}.intersection(addresses)
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline and not able <= self.ready.keys() | self.ended.keys():
             self.activity.check_cancelled()
             self._take_events(watch.TICK)
 
     def settle(self) -> None:
-        """Wait until the last gang's end has been told to its agents."""
+        """Wait at most `SETTLE` s until the last gang's agents have received the order to end it."""
         if self.ending is not None:
             with suppress(TimeoutError):
                 self.ending.result(SETTLE)

@@ -43,7 +43,7 @@ class ProgressReporter(threading.Thread):
         self.pairwise, self.last_message, self.awaits = 0, -1, -1
 
     def count_pairwise(self) -> None:
-        """Count the sends and receives on the default group from now on."""
+        """Count the sends and receives on the default group from now on, by replacing methods of torch's."""
         import torch.distributed as dist
 
         for name in ("send", "recv", "recv_anysource"):
@@ -60,6 +60,7 @@ class ProgressReporter(threading.Thread):
         setattr(dist.Work, "wait", waited)  # noqa: B010 - as above
 
     def _counted(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap the method `name` of ProcessGroup, `original`, so that its messages are counted."""
         import torch.distributed as dist
 
         default = dist.group.WORLD
@@ -90,11 +91,12 @@ class ProgressReporter(threading.Thread):
         return int(sequence) - self.pairwise
 
     def say(self, *message: Any) -> None:
+        """Send the agent a message."""
         with self.lock:
             frames.write(self.control, message)
 
     def report(self) -> None:
-        """Say what has begun if that is new."""
+        """Send the agent what this rank has begun, if that has changed."""
         number = self.collectives()
         messages = [(peer, *counts) for peer, counts in list(self.messages.items())]
         now = number, messages, number == self.last_message, self.awaits
@@ -110,14 +112,14 @@ class ProgressReporter(threading.Thread):
 
 
 def serve(control: int, listener: socket.socket) -> None:
-    """Wait for one function, run it, report, wait to be ended; the process never returns from here."""
+    """Wait for one function, run it, send its value or error, wait to be ended; never returns."""
     orders = frames.read(control)
     if (order := next(orders, None)) is not None:
         reporter = ProgressReporter(control)
         try:
             message = ("value", _run(listener, reporter, *order))
         except BaseException as error:
-            message = ("error", _report(error))
+            message = ("error", _describe_error(error))
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         with suppress(OSError):
@@ -135,6 +137,7 @@ def _run(
     timeout: float,
     payload: bytes,
 ) -> dict[str, Any]:
+    """Run the packed function and arguments with the default group initialised; return value and times."""
     import torch
 
     os.environ.update(environment)
@@ -142,7 +145,7 @@ def _run(
     seed = int.from_bytes(os.urandom(8), "big") >> 1  # forked twins would otherwise draw the same numbers
     random.seed(seed)
     torch.manual_seed(seed)
-    _join(datetime.timedelta(seconds=timeout), listener)
+    _init_process_group(datetime.timedelta(seconds=timeout), listener)
     reporter.count_pairwise()
     reporter.start()
     function, args = tasks.unpack(payload)
@@ -160,8 +163,8 @@ def _run(
     return {"value": packed, "start": begin, "wall": wall, "marks": marks, "compiler": compiler}
 
 
-def _join(timeout: datetime.timedelta, listener: socket.socket) -> None:
-    """torch.distributed's default group over a store that rank 0 holds on the socket opened beforehand."""
+def _init_process_group(timeout: datetime.timedelta, listener: socket.socket) -> None:
+    """Initialise torch.distributed's default group; rank 0 serves its store on `listener`, open already."""
     import torch.distributed as dist
 
     rank, size, host = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), os.environ["MASTER_ADDR"]
@@ -177,7 +180,7 @@ def _join(timeout: datetime.timedelta, listener: socket.socket) -> None:
 
 
 def _backend(rank: int, size: int, store: Any) -> tuple[str, Any]:
-    """gloo; NCCL as well where every rank has a GPU to itself, which all ranks must agree on."""
+    """The group's backend and device: gloo, and NCCL too if every rank tells `store` that it has a GPU."""
     import torch
 
     if not torch.backends.cuda.is_built():
@@ -191,8 +194,8 @@ def _backend(rank: int, size: int, store: Any) -> tuple[str, Any]:
     return "gloo", None
 
 
-def _report(error: BaseException) -> dict[str, Any]:
-    """What the notebook needs to know of an exception; the exception itself if it can be packed."""
+def _describe_error(error: BaseException) -> dict[str, Any]:
+    """An exception as a dictionary for the notebook, with the exception itself packed if it can be."""
     network = isinstance(error, RuntimeError) and bool(_NETWORK.search(str(error)))
     lines = traceback.format_exception(error)
     try:

@@ -26,7 +26,7 @@ CHECK_EVERY = 0.2  # seconds between two checks whether agent and rank are suspe
 
 
 class Relay(WorkerPlugin):
-    """One per worker, from its start (`preload.py`)."""
+    """The plugin of each Dask worker, from its start (`preload.py`), that holds its rank agent."""
 
     name = "hpclab-ranks"
 
@@ -60,7 +60,7 @@ class Relay(WorkerPlugin):
         await self.agent.stdin.drain()
 
     async def _watch_suspended(self, agent: Process) -> None:
-        """Notify when the agent, which then is silent about its rank, or the rank is stopped or goes on."""
+        """Notify the notebook when agent or rank is suspended or goes on; neither can report it itself."""
         told: list[str] = []
         while agent.returncode is None:
             watched = {"agent": agent.pid, "process": self.rank}
@@ -71,6 +71,7 @@ class Relay(WorkerPlugin):
             await asyncio.sleep(CHECK_EVERY)
 
     async def _listen(self, agent: Process) -> None:
+        """Pass the agent's messages on to the notebook, but keep a rank's value until it is fetched."""
         inbox = frames.Frames()
         assert agent.stdout is not None
         while chunk := await agent.stdout.read(2**20):
@@ -92,8 +93,8 @@ def _relay(worker: Worker) -> Relay:
 
 
 async def order(word: str, *rest: Any, dask_worker: Worker) -> None:
-    """Order of this worker's agent "wake", "run" (the rank's environment by worker address, the time limit,
-    function and arguments) or "end"; an agent that is stopped cannot end its rank, and is ended with it."""
+    """Send this worker's agent the order "wake", "end", or "run" with `rest`: the ranks' environments by
+    worker address, the time limit, packed function and arguments. "end" kills a suspended agent."""
     relay = _relay(dask_worker)
     if word == "run":
         rest = (rest[0][dask_worker.address], *rest[1:])
@@ -104,7 +105,7 @@ async def order(word: str, *rest: Any, dask_worker: Worker) -> None:
 
 
 async def fetch(dask_worker: Worker) -> bytes:
-    """What this worker's rank returned, packed."""
+    """Return the packed value of this worker's rank, once."""
     relay = _relay(dask_worker)
     value, relay.value = relay.value, b""
     return value

@@ -1,4 +1,4 @@
-"""Free TCP ports that stay ours: forty starts at once on one machine take forty different blocks."""
+"""Reserves free TCP ports: forty starts at once on one machine take forty different blocks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class ReservedPorts:
 
     @classmethod
     def reserve(cls, count: int) -> ReservedPorts:
+        """Reserve `count` neighbouring ports; OSError where no such block is free."""
         try:
             words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
         except OSError:
@@ -46,7 +47,7 @@ class ReservedPorts:
 
 
 def _claim(port: int, claims: ExitStack) -> bool:
-    """Whether nobody has the port; then `claims` has it, if this kernel lets another socket listen there."""
+    """Return whether the port is free; keep it bound in `claims` if a daemon can then still listen there."""
     claim = claims.enter_context(socket.socket())
     try:
         claim.bind(("0.0.0.0", port))  # noqa: S104 - taken on every address, and never listened on

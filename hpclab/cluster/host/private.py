@@ -31,7 +31,7 @@ class Home:
 
 
 def candidates() -> list[Path]:
-    """Where private directories may live, best first; HPCLAB_STATE_DIR names another, then the only one.
+    """Where private directories may live, best first; only HPCLAB_STATE_DIR where that is set.
 
     Not XDG_RUNTIME_DIR, which vanishes with the login while a cluster must outlive it.
     """
@@ -43,7 +43,7 @@ def candidates() -> list[Path]:
 
 
 def home(plain: bool = True) -> Home:
-    """The first candidate that is fit for `make`, and made; OSError with every reason if none is."""
+    """Make and return the first candidate that `make` accepts; OSError with every reason if there is none."""
     passed_over: list[str] = []
     for place in candidates():
         try:
@@ -109,10 +109,10 @@ def why_not_private(place: Path) -> str:
 
 @contextlib.contextmanager
 def lock(directory: Path, patience: float = 90.0) -> Iterator[None]:
-    """One process at a time works on `directory`; TimeoutError after `patience` seconds of waiting.
+    """Context manager in which no other process works on `directory`; TimeoutError after `patience` s.
 
     The lock's file goes with the directory, and an empty home with it, so a lock that was waited for is
-    looked at again: its file may be gone by then.
+    checked again: its file may be gone by then.
     """
     path = directory.with_suffix(".lock")
     deadline = time.monotonic() + patience

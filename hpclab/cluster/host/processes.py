@@ -17,14 +17,14 @@ MARK = "HPCLAB_SLURM_MARK"  # set for the daemons and, by the task prolog, for e
 
 @dataclass(frozen=True)
 class Process:
-    """`pid`, and `started`: clock ticks from boot to its start, as /proc tells them."""
+    """`pid`, and `started`: clock ticks from boot to its start, as in /proc."""
 
     pid: int
     started: int
 
     @classmethod
     def of(cls, pid: int) -> Process | None:
-        """The living process with this id; None for none, or for one that only waits to be reaped."""
+        """The living process with this id; None where there is none, or a zombie."""
         fields = _stat(pid)
         return cls(pid, int(fields[19])) if fields and fields[0] not in "ZX" else None
 
@@ -45,13 +45,13 @@ class Process:
 
 
 def start_time(pid: int) -> str:
-    """When the process started, as the kernel counts it; empty where there is none or no /proc."""
+    """Clock ticks from boot to the process's start, as text; empty where there is none or no /proc."""
     return "".join(_stat(pid)[19:20])
 
 
-def where() -> tuple[str, str]:
-    """This start of this machine's kernel, whose processes have one monotonic clock, and the namespace of
-    process ids, which containers have of their own each; "" where nobody can say."""
+def boot_and_pid_namespace() -> tuple[str, str]:
+    """The kernel's boot id, within which processes share one monotonic clock, and the PID namespace, of which
+    each container has its own; "" for what this system does not report."""
     boot = space = ""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -61,7 +61,7 @@ def where() -> tuple[str, str]:
 
 
 def descendants(pid: int) -> list[Process]:
-    """Everything below `pid`, those that became its children by losing their parent included."""
+    """All descendants of `pid`, with the orphans that it has adopted."""
     children: dict[int, list[int]] = {}
     for other in _pids():
         if fields := _stat(other):
@@ -73,13 +73,13 @@ def descendants(pid: int) -> list[Process]:
 
 
 def marked(mark: str, variable: str = MARK) -> list[Process]:
-    """The processes whose environment carries `mark`, whoever their parent is now."""
+    """The other processes with `variable` set to `mark` in their environment, whoever their parent is now."""
     wanted = f"{variable}={mark}".encode()
     return _living(pid for pid in _pids() if pid != os.getpid() and wanted in _environment(pid))
 
 
-def steps(spool: Path) -> list[Process]:
-    """The slurmstepd of the nodes whose spool directories are below `spool`, or of that one node.
+def slurmstepd(spool: Path) -> list[Process]:
+    """The slurmstepd of the nodes whose spool directories are below `spool`, or of the one node that has it.
 
     A step daemon blanks its environment to show a title instead, but keeps its node's directory as its own.
     """
@@ -94,7 +94,7 @@ def steps(spool: Path) -> list[Process]:
 
 
 def end(processes: Iterable[Process], patience: float = 2.0) -> None:
-    """Ask to terminate, wait up to `patience` seconds, then kill what is left."""
+    """Send SIGTERM, wait up to `patience` seconds, then send SIGKILL to what is left, and wait as long."""
     waiting = list(processes)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in waiting:
@@ -110,7 +110,7 @@ def end(processes: Iterable[Process], patience: float = 2.0) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """On Linux be killed when `parent`, which started this process, ends; at once if it has already."""
+    """Have Linux kill this process when `parent`, which started it, ends; exit at once if it has already."""
     _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         os._exit(1)
@@ -142,6 +142,7 @@ def _environment(pid: int) -> list[bytes]:
 
 
 def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the third, the state, on; empty where there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

@@ -102,7 +102,7 @@ class LocalSlurm:
         if state:  # what a supervisor that was killed could not end; each process is known by mark or record
             recorded = [state["supervisor"], *state["daemons"].values()]
             processes.end(filter(None, map(_living, recorded)))
-            while left := [*processes.steps(self.directory / "spool"), *processes.marked(state["mark"])]:
+            while left := [*processes.slurmstepd(self.directory / "spool"), *processes.marked(state["mark"])]:
                 processes.end(left)
         shutil.rmtree(self.directory, ignore_errors=True)
         return bool(state)

@@ -1,5 +1,5 @@
-"""`Pool.map`: its tasks sent to Dask, nodes watched and replaced while they run, their values fetched as they
-come, and the record of it."""
+"""`Pool.map`: sends its tasks to Dask, replaces nodes that are lost, fetches values as they come, and records
+the tasks and a trace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hpclab.trace import Trace, events_of
 if TYPE_CHECKING:
     from distributed import Future
 
-FETCH_EVERY = 0.5  # seconds; fetching each value by itself would cost more than many a task
+FETCH_EVERY = 0.5  # seconds; fetching each value by itself would take longer than many a task
 DEATHS = 4  # nodes that an item may end before it is not tried again
 _short = reprlib.Repr()
 _short.maxother = _short.maxstring = 60
@@ -35,7 +35,7 @@ _short.maxother = _short.maxstring = 60
 def map_items(
     nodes: Nodes, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None
 ) -> tuple[list[Any], list[TaskRecord], Trace]:
-    """The values in the order of `items`, a record per task, and the trace of the last scale and this map."""
+    """Run `task` on each item; return the values in order, a record per task, the Trace of scale and map."""
     roster = nodes.roster
     if not roster.names:
         raise PoolError("The pool has no nodes: call pool.scale(n) first.")
@@ -63,7 +63,7 @@ def map_items(
     records.sort(key=lambda record: record.start)
     trace = tasks.map_trace(records, marks, roster.workers(), len(roster.names), begin, end)
     if nodes.scale_trace is not None:
-        trace = tasks.joined(nodes.scale_trace, trace)
+        trace = tasks.concatenate_traces(nodes.scale_trace, trace)
     return [tasks.unpack(outcome.value) for outcome in outcomes], records, trace
 
 
@@ -84,7 +84,7 @@ class Mapping:
         )  # fmt: skip
 
     def collect(self, progress: Progress | None) -> list[tasks.Outcome]:
-        """Wait for all outcomes, and have nodes repaired meanwhile; raises where cancelled."""
+        """Wait for all outcomes, repair nodes, call ``progress(done, total)``; raises if cancelled."""
         finished: list[Future] = []
         done, total, fetched = 0, len(self.futures), time.monotonic()
         if progress is not None:
@@ -120,7 +120,7 @@ class Mapping:
         cast(Any, self.client.cluster).scheduler.client_releases_keys(keys=keys, client=self.client.id)
 
     def _fetch(self, finished: list[Future]) -> None:
-        """Bring finished values here; what dies with its node meanwhile is computed again: keep looking."""
+        """Fetch finished outcomes, and repair nodes meanwhile: what is lost with one is computed again."""
         # Never cancelled: the client's later gathers would wait for the one that was.
         fetching = self.loop.start(self.client._gather(finished, direct=True))
         while not fetching.done():
@@ -138,9 +138,9 @@ class Mapping:
             future.release()
 
     def _repair(self) -> None:
-        """NodeKilled once too many of the nodes that are gone had begun the same item last.
+        """Repair nodes if due; NodeKilled if `DEATHS` of those that were lost had begun the same item last.
 
-        Whichever way they went: of a worker that takes its leave (SIGTERM) Dask suspects no task.
+        Dask itself counts only workers that crashed, not those that closed in order, as at SIGTERM.
         """
         for who in self.repairs.repair_if_due():
             place = tasks.started_item(self.directory, who.name, who.pid, self.number)
@@ -172,7 +172,7 @@ class Mapping:
         raise error
 
     def abandon(self) -> None:
-        """Forget what has not finished; tasks that run already are ended by the pool."""
+        """Cancel what has not finished; tasks that run already go on until `stop_running_tasks`."""
         futures, self.futures = self.futures, []
         self.loop.run(self.client._cancel(futures, force=True))
 

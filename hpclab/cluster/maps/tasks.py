@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class TaskRecord:
     """One task of the last map.
 
-    `item` is its place in the items; `rank` the node it ran on; `start` seconds on the pool's clock; `wall`
+    `item` is the index of its item; `rank` the node it ran on; `start` seconds on the pool's clock; `wall`
     and `cpu` seconds. CPU time counts every thread of the worker except Dask's own: where it is below wall
     time the task waited for a core or for storage, above it the task used more than one core. `waited` are
     the seconds in which it was ready and had no core.
@@ -63,7 +63,8 @@ _function = functools.lru_cache(maxsize=4)(unpack)
 
 
 def run(item: bytes, place: int, function: bytes, number: int, directory: str) -> Outcome:
-    """Run ``function(item)`` on this worker and say how long it took; Dask calls it in a worker's thread."""
+    """Run ``function(item)``, both packed, in a thread of this worker, and return its timed Outcome;
+    `place` is the item's index, `number` the map's, `directory` the pool's."""
     from distributed import get_worker
 
     loop = (threading.main_thread().native_id or 0,)  # Dask's event loop
@@ -103,6 +104,7 @@ _lock = threading.Lock()
 
 
 def _stoppably(call: Callable[[Any], Any], argument: Any) -> Any:
+    """Return ``call(argument)``, which `stop` can end."""
     thread = threading.get_ident()
     with _lock:
         _running.add(thread)
@@ -131,13 +133,14 @@ def busy() -> bool:
 
 
 # Which item a worker began last: a note of a few bytes, written in place, that outlives a killed process.
-# Dask suspects every task that a lost worker held, and none where the worker took its leave (SIGTERM).
-_NOTE = struct.Struct("<qq")  # the map's number, the item's place
+# Dask suspects every task that a lost worker held, and none where the worker closed in order (SIGTERM).
+_NOTE = struct.Struct("<qq")  # the map's number, the item's index
 _frozen = threading.Event()
 
 
 @functools.lru_cache(maxsize=4)
 def _open(directory: str, worker: str) -> int:
+    """Descriptor of this worker's note, opened once for writing; -1 where it cannot be."""
     try:
         path = f"{directory}/{worker}-{os.getpid()}.at"
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -145,8 +148,8 @@ def _open(directory: str, worker: str) -> int:
         return -1
 
 
-def freeze_started_item(number: int, handler: Callable[[int, Any], object]) -> None:
-    """Have the note stay as it is from this signal on: a worker that takes its leave may begin one more item.
+def freeze_started_item(signal_number: int, handler: Callable[[int, Any], object]) -> None:
+    """Have this signal freeze the note, then call `handler`: a worker may begin one more item as it closes.
 
     To be called on the main thread, where the event loop then hears of the signal before it hands out more.
     """
@@ -155,18 +158,18 @@ def freeze_started_item(number: int, handler: Callable[[int, Any], object]) -> N
         _frozen.set()
         handler(signum, frame)
 
-    signal.signal(number, frozen)
+    signal.signal(signal_number, frozen)
 
 
 def note_started_item(directory: str, worker: str, number: int, place: int) -> None:
-    """Note that this worker begins the item at `place` of map `number`."""
+    """Write down that this worker begins the item with index `place` of map `number`."""
     with suppress(OSError):
         if not _frozen.is_set():
             os.pwrite(_open(directory, worker), _NOTE.pack(number, place), 0)
 
 
 def started_item(directory: Path, worker: str, pid: int, number: int) -> int | None:
-    """The item of map `number` that this worker's process began last; None if it began none."""
+    """Index of the item of map `number` that this worker's process began last; None if it began none."""
     try:
         of, place = _NOTE.unpack((directory / f"{worker}-{pid}.at").read_bytes())
     except (OSError, struct.error):
@@ -175,7 +178,7 @@ def started_item(directory: Path, worker: str, pid: int, number: int) -> int | N
 
 
 def scale_trace(workers: Sequence[Worker], begin: float, end: float) -> Trace:
-    """Queue wait, start and, until the last has joined, idle of each worker while the pool was scaled."""
+    """The Trace of a scale: each worker's queue wait, its start, and idle time until the last has joined."""
     events = []
     for worker in workers:
         events += _arrival(worker, begin)
@@ -185,7 +188,7 @@ def scale_trace(workers: Sequence[Worker], begin: float, end: float) -> Trace:
 
 
 def _arrival(worker: Worker, begin: float) -> list[Event]:
-    """How a worker came: in the queue, then starting; nothing if it had joined before `begin`."""
+    """Events of a worker's queue wait and start; none if it had joined before `begin`."""
     if worker.joined <= begin:
         return []
     started = min(max(worker.started, worker.submitted), worker.joined)
@@ -199,7 +202,7 @@ def map_trace(
     records: Sequence[TaskRecord], marks: Sequence[Event], workers: Sequence[Worker], ranks: int,
     begin: float, end: float,
 ) -> Trace:  # fmt: skip
-    """The tasks of a map on `ranks` ranks, what they marked, and how workers came meanwhile.
+    """The Trace of a map on `ranks` ranks: its tasks, what they marked, and workers that joined meanwhile.
 
     Between tasks Dask chooses and sends the next one, which shows as unexplained.
     """
@@ -216,8 +219,8 @@ def map_trace(
     return Trace(tuple(events), ranks, begin, end)
 
 
-def joined(first: Trace, second: Trace) -> Trace:
-    """`first` and right after it `second`, on the second's clock: what the learner did between is cut out."""
+def concatenate_traces(first: Trace, second: Trace) -> Trace:
+    """One Trace: `first` and right after it `second`, on the second's clock; the time between is cut out."""
     shift = second.start - first.end
     moved = [replace(event, start=event.start + shift) for event in first.events]
     ranks = max(first.ranks, second.ranks)
