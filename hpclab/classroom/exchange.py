@@ -1,4 +1,4 @@
-"""Files that go from hand to hand in a class: those of others are not trusted, ours are never half there."""
+"""Files that members of a class exchange: those of others are read with caution, ours written atomically."""
 
 import os
 import secrets
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def read(place: Path, largest: int) -> tuple[bytes, os.stat_result]:
-    """What a regular file of at most `largest` bytes holds, and whose it is; never through a link at its end.
-    OSError where it cannot be opened, ValueError where it is no such file."""
+    """Return the content and status of the regular file `place`; a symbolic link there is not followed.
+    OSError where it cannot be opened, ValueError where it is no regular file or over `largest` bytes."""
     file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not keep us
     try:
         status = os.fstat(file)
@@ -25,7 +25,7 @@ def read(place: Path, largest: int) -> tuple[bytes, os.stat_result]:
 
 
 def put(place: Path, content: bytes, mode: int) -> None:
-    """Write `content` aside and rename it to `place`, with these permissions whatever the umask says."""
+    """Write a temporary file and rename it to `place`, with permissions `mode` whatever the umask says."""
     draft = place.with_name(f".{secrets.token_hex(16)}.part")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The table [hub] of site.toml (explained in slurm/hub/site.toml), and the job that a learner's server is."""
+"""The table [hub] of site.toml (see slurm/hub/site.toml), and the batch script of a learner's server."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ def _file(name: str, value: object) -> str:
 
 @dataclass(frozen=True)
 class Profile:
-    """A server's job: `memory` in bytes, `time` in seconds; a `partition` of its own or ""."""
+    """What a server's job requests: `memory` in bytes, `time` in seconds, `partition` "" for the site's."""
 
     name: str = checks.field(
         settings.matching, "CPU", pattern=r"[\w .,:()+/-]{1,60}",
@@ -38,13 +38,13 @@ class Profile:
     partition: str = checks.field(checks.identifier, "")
 
     def summary(self) -> str:
-        """Its name and what it gives, for a learner to choose by."""
+        """One line of a menu: ``"CPU: 2 cores, 4 GiB, for 4 h"``."""
         gpus = f", {self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
         cores = f"{self.cores} core{'s' * (self.cores > 1)}"
         return f"{self.name}: {cores}, {units.format_bytes(self.memory)}{gpus}, for {self.time / 3600:.3g} h"
 
     def directives(self) -> list[str]:
-        """Its options for sbatch; what it leaves to the site is not among them."""
+        """Options of sbatch that request it; no --partition where the site's is to be used."""
         asked = [f"--cpus-per-task={self.cores}", f"--mem={self.memory // 2**20}M",
                  f"--time={clock(round(self.time))}"]  # fmt: skip
         asked += [f"--gres=gpu:{self.gpus}"] if self.gpus else []
@@ -53,7 +53,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Hub:
-    """What a hub is started with; `idle` in seconds, `profiles` in the order in which learners see them."""
+    """Settings of a JupyterHub; a server unused for `idle` seconds is ended, `profiles` are in menu order."""
 
     address: str = checks.field(checks.identifier, "")
     port: int = checks.field(checks.integer, 8000, low=1, high=65535)
@@ -70,7 +70,7 @@ class Hub:
 
 
 def read(table: Mapping[str, Any]) -> Hub:
-    """The hub that a table [hub] describes. ValueError names the key that cannot be, and what could."""
+    """Return the Hub that a `table` [hub] describes. ValueError names a wrong key and what is allowed."""
     rest = dict(table)
     listed = checks.instances("hub.profile", rest.pop("profile", [{}]), dict, "a table [[hub.profile]]")
     profiles = tuple(Profile(**settings.checked(Profile, "hub.profile", one)) for one in listed)
@@ -83,9 +83,9 @@ def script(
     profile: Profile, command: Sequence[str], *, home: str, exported: Sequence[str],
     directives: Sequence[str], prologue: Sequence[str],
 ) -> str:  # fmt: skip
-    """The batch script of a learner's server: `command` runs in `home` with the variables named in `exported`
-    of whoever submits it; `directives` and `prologue` are the site's. What a learner says is in none of
-    them."""
+    """Return the batch script of a learner's server: it runs `command` in `home` with those variables of its
+    submitter that `exported` names; `directives` (options of sbatch, unless `profile` sets the same) and
+    `prologue` (lines of shell) are the site's. Nothing that a learner typed is in it."""
     log = f"{home.replace('%', '%%')}/{LOG}"
     own = [f"--job-name={JOB}", f'--output="{log}"', "--open-mode=truncate", f'--chdir="{home}"',
            f"--export={','.join(exported)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The jobs of seconds behind `hpclab doctor --site`: each runs node_probe.py on a node of its own."""
+"""The short Slurm jobs behind `hpclab doctor --site`: each runs node_probe.py on a node of its own."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from hpclab.cluster.backends import command
 from hpclab.cluster.slurm import Slurm, SlurmError
 from hpclab.machine.gpu_preflight import version
 
-WAIT, RUN = 60.0, 90.0  # seconds that a job may wait, and run until it tells
-_LATE = 40.0  # seconds that a file may take from host to host
-_LARGEST = 2**16  # bytes of what a node tells
+WAIT, RUN = 60.0, 90.0  # seconds that a job may be pending, and run until it answers
+_LATE = 40.0  # seconds until another host sees a file
+_LARGEST = 2**16  # bytes of a node's answer
 _SCRIPT = """#!/bin/bash
 for place in {places}; do [ -w "$place" ] && exec 2>"$place/{name}.err" && break; done
 {{ {modules}; }} >/dev/null 2>&1
@@ -36,7 +36,7 @@ echo "no Python 3 runs here" >&2
 _LOAD = """said=$(module load {0} 2>&1) && [[ ! $said =~ ERROR|Unable ]] || {{
     echo "{0}: ${{said%%$'\\n'*}}" >&2; exit 1; }}
 """
-_ABOVE = 'until [ -d "$at/" ]; do at=${at%/*}; done\n'  # where it would have to be made
+_ABOVE = 'until [ -d "$at/" ]; do at=${at%/*}; done\n'  # the nearest parent that exists
 _WRITE = 'made=$(mktemp "$at/.hpclab-doctor-XXXXXX"); rm "$made"'
 _MODE = """mode=$(stat -Lc %a "$at")
 [[ $mode =~ ^[1357]..[2367]$ ]] || { echo "its mode is $mode, not 1777" >&2; exit 1; }
@@ -62,9 +62,10 @@ sys.exit("; ".join(wrong) or 0)
 
 
 class NodeJobs:
-    """`here`: what this host finds wrong; `told`: what each node told, as node_probe.py has it; `trouble`:
-    why a node told nothing, else "". No node needs to see another's files: a script carries the probe, and
-    the answer comes back through any folder that the node shares with this host, in the home or scratch."""
+    """Probe nodes by jobs. `here`: this host's own Probe; `told`: the answer of each node (`write_answer` of
+    node_probe.py); `trouble`: why a node gave none, else "". No node needs to see another's files: a script
+    carries the probe, and the answer comes back through any folder that the node shares with this host, in
+    the home or scratch."""
 
     def __init__(self, site: Site, slurm: Slurm, options: Sequence[str], say: Callable[[str], object]):
         self.site, self.slurm, self.options, self.say = site, slurm, options, say
@@ -76,15 +77,15 @@ class NodeJobs:
         self.trouble = ""
 
     def run(self, nodes: int) -> None:
-        """On so many nodes, one after another, that then reach for one another; this host listens meanwhile.
-        No job, file or port is left, however it ends."""
+        """Probe so many `nodes`, one after another, which then connect to one another; this host listens
+        meanwhile. No job, file or port is left, however it ends."""
         try:
             with self.here.listen() as door:
                 for key in ("home", "scratch")[: 1 + bool(self.site.scratch)]:
                     self.here.attempt(key, self._share, key)
                 if self.site.wall:
                     self.here.attempt("wall", node_probe.run_shell, self.here.asked["shell"]["wall"])
-                while self.shared and len(self.told) < nodes and self._another(door):
+                while self.shared and len(self.told) < nodes and self._probe_next_node(door):
                     pass
                 if len(self.told) == nodes > 1:
                     self._meet()
@@ -97,12 +98,13 @@ class NodeJobs:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _share(self, key: str) -> None:
+        """Make a private folder in the home or scratch (`key`) for the nodes' answers."""
         path = Path.home() if key == "home" else Path(self.site.expanded("scratch"))
         above = next(one for one in (path, *path.parents) if one.is_dir())  # where it would have to be made
         self.shared[key] = tempfile.mkdtemp(prefix=f".{self.name}-", dir=above)
 
-    def _another(self, door: node_probe.Listener) -> bool:
-        """Whether one node more has told; else `trouble`, or what is wrong with the home, has why not."""
+    def _probe_next_node(self, door: node_probe.Listener) -> bool:
+        """Return whether one node more answered; else `trouble`, or `here.wrong["home"]`, says why not."""
         name, others = str(len(self.told)), ",".join(node["host"] for node in self.told)
         try:
             job = self.slurm.submit(
@@ -134,7 +136,7 @@ class NodeJobs:
         )  # fmt: skip
 
     def _tried(self) -> dict[str, str]:
-        """What shall run on a node, by finding; a site's paths are plain text but for ~ and $NAME."""
+        """Shell text that a node runs, by finding; paths need no quotes, plain but for ~ and $NAME."""
         site, packages = self.site, ("hpclab", "numba", "torch", "distributed")
         ours = {"Python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
         ours |= {name: found for name in packages if (found := version(name))}
@@ -152,7 +154,7 @@ class NodeJobs:
         }
 
     def _wait(self, job: int, name: str) -> str:
-        """Why it tells nothing; "" once it has told, and where it ended and nothing of it came back."""
+        """Wait for an answer; return "", or why none came; also "" if its job ended and reported no error."""
         begin = time.monotonic()
         while not self._answer(name):
             found, passed = self.slurm.queue([job]), time.monotonic() - begin
@@ -166,7 +168,7 @@ class NodeJobs:
         return ""
 
     def _answer(self, name: str) -> dict[str, Any]:
-        """What a node told, through whichever folder it came; empty where nothing has."""
+        """The answer with this `name` in whichever shared folder it came; {} where none has."""
         for folder in self.shared.values():
             with suppress(OSError, ValueError, RecursionError):
                 return dict(json.loads(exchange.read(Path(folder, name), _LARGEST)[0]))
@@ -186,7 +188,7 @@ class NodeJobs:
 
 
 def _until(condition: Callable[[], object], seconds: float) -> bool:
-    """Whether it came true in time."""
+    """Wait until `condition()` is true, at most so many `seconds`; return whether it is."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,6 +1,6 @@
-"""What a node sees of a site's settings; a program of the standard library alone, whose text the jobs of
-`hpclab doctor --site` carry to whatever Python a node has, maybe an old one. It answers with JSON in the
-folders that it shares with the host that asks."""
+"""A program that tries a site's settings on a node. The jobs of `hpclab doctor --site` carry its source to
+whatever Python a node has, maybe an old one, so it imports the standard library alone. It answers with JSON
+in the folders that the node shares with the host that asks."""
 
 import fcntl
 import hmac
@@ -27,7 +27,7 @@ def printable_line(text: str) -> str:
 
 
 def ipv4_address(interface: str) -> str:
-    """The IPv4 address of a network interface, or with "" the one that leads out; OSError where none."""
+    """The IPv4 address of a network `interface`, for "" of the default route's; OSError where it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         if not interface:
             with suppress(OSError):  # as Dask finds it; nothing is sent
@@ -46,6 +46,8 @@ def ipv4_address(interface: str) -> str:
 
 
 class _Clock(socketserver.StreamRequestHandler):
+    """Answers a connection that sends the token with the time here (s since the epoch, JSON)."""
+
     timeout = 2.0
 
     def handle(self) -> None:
@@ -56,7 +58,7 @@ class _Clock(socketserver.StreamRequestHandler):
 
 
 class Listener(socketserver.TCPServer):
-    """Tells this host's clock to whoever knows `token`; nobody else gets a word."""
+    """TCP server that sends this host's time to clients that send `token`, and nothing to others."""
 
     def __init__(self, host: str, token: str):
         super().__init__((host, 0), _Clock)
@@ -69,7 +71,7 @@ class Listener(socketserver.TCPServer):
 
 
 def clock_offset(where: list, token: str) -> tuple:
-    """Seconds that a Listener's clock is ahead of ours, and how uncertain: half the round trip."""
+    """Seconds that the clock of the Listener at `where` is ahead of ours, and the error bound."""
     with socket.create_connection(tuple(where), PATIENCE) as one:
         begin = time.monotonic()
         one.sendall(token.encode() + b"\n")
@@ -81,14 +83,14 @@ def clock_offset(where: list, token: str) -> tuple:
 
 
 def write_json(path: str, value: object) -> None:
-    """JSON in a file that is there whole or not at all."""
+    """Write `value` as JSON to a temporary file and rename it to `path`."""
     with open(path + "~", "w") as file:
         json.dump(value, file)
     os.replace(path + "~", path)
 
 
 def run_shell(text: str) -> None:
-    """Run it; OSError with the last line of what it complained of."""
+    """Run `text` with bash; OSError with the last line of its standard error where it fails."""
     done = subprocess.run(
         ["bash", "-euc", text], stdin=subprocess.DEVNULL, capture_output=True, timeout=45, check=False
     )
@@ -98,12 +100,13 @@ def run_shell(text: str) -> None:
 
 
 class Probe:
-    """`wrong[finding]` is what was found wrong, or "" where it works."""
+    """Tries settings on `host`, as NodeJobs `asked`; `wrong[finding]` is its error, or "" where it works."""
 
     def __init__(self, host: str, asked: dict):
         self.host, self.asked, self.wrong, self.folders = host, asked, {}, []  # type: str, dict, dict, list
 
     def attempt(self, key: str, step: Callable, *arguments: object) -> None:
+        """Call `step(*arguments)` and enter its error, or "", as `wrong[key]`."""
         self.wrong[key] = ""
         try:
             step(*arguments)
@@ -112,12 +115,13 @@ class Probe:
             self.wrong[key] = printable_line(said)
 
     def listen(self) -> Listener:
+        """Start a Listener on the interface of the settings, or on the default route's."""
         interface = self.asked["interface"]
         self.attempt("interface", ipv4_address, interface)
         return Listener(ipv4_address("" if self.wrong["interface"] else interface), self.asked["token"])
 
     def run(self) -> None:
-        """All of it; then wait to be cancelled, because the other node may still want to connect to this."""
+        """Try everything and answer; then wait to be cancelled, because other nodes may still connect."""
         with self.listen() as door:
             for key, folder in self.asked["shared"].items():
                 self.attempt(key, self.share, folder)
@@ -137,12 +141,14 @@ class Probe:
             write_json(os.path.join(folder, self.asked["name"]), told)
 
     def share(self, folder: str) -> None:
+        """Check that `folder` is the asking host's, by writing to it, and answer there from now on."""
         if not os.path.isdir(folder):
             raise OSError("it is not the folder that this host sees there")
         write_json(os.path.join(folder, self.asked["name"]), {})
         self.folders.append(folder)
 
     def clock(self) -> None:
+        """Connect to the asking host and compare its clock with ours."""
         by, unsure = clock_offset(self.asked["login"], self.asked["token"])
         way = "behind" if by > 0 else "ahead of"
         self.wrong["clocks"] = f"{abs(by):.1f} s {way} this host" if abs(by) - unsure > SKEW else ""

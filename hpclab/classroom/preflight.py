@@ -1,4 +1,4 @@
-"""Whether a site's settings hold: each tried on the real scheduler and on its nodes, with what to change."""
+"""Check a site's settings, each on the real scheduler and its nodes, and say what to change."""
 
 import difflib
 import getpass
@@ -19,7 +19,7 @@ OLDEST = (21, 8)  # Slurm's versions
 _USABLE = re.compile(r"idle|mix|alloc|compl|plan")  # how the state of a node that runs jobs begins
 _LISTED = "`sacctmgr show associations user=$USER format=account,qos` lists what you may use"
 _FIREWALL = "name another network, or have the firewall let TCP to ports above 1023 through."
-# By setting or by what was tried: what is said where it holds, and else what to change.
+# By setting or by check: what is reported where it holds, and what to change where it does not.
 _TRIED = {
     "modules": ("{} load", "name modules that `module avail` lists on a node."),
     "image": ("{} runs",
@@ -47,7 +47,7 @@ _NOT_TRIED = "not tried, for what is said above"
 
 @dataclass(frozen=True)
 class Finding:
-    """`name`: a setting, or what was tried; `state`: ok, wrong or unknown; `mend`: what to change."""
+    """`name`: a setting or a check; `state`: ok, wrong or unknown; `said`: why; `mend`: what to change."""
 
     name: str
     state: str
@@ -56,7 +56,7 @@ class Finding:
 
 
 def findings(site: Site, slurm: Slurm, say: Callable[[str], object] = print) -> list[Finding]:
-    """Every setting tried; it takes seconds, or about a minute where a job has to wait."""
+    """Try every setting of `site`, with progress to `say`: in seconds, or a minute where a job is pending."""
     queue = Queue(site, slurm)
     jobs = NodeJobs(site, slurm, queue.options or [], say)
     jobs.run(queue.nodes)
@@ -68,9 +68,9 @@ def findings(site: Site, slurm: Slurm, say: Callable[[str], object] = print) -> 
 
 
 class Queue:
-    """What sinfo and sbatch --test-only say, without a job. `options`: with which sbatch takes a job, or None
-    for none; `nodes`: on how many to try one, 2 at most; `wrong`: what is said against partition, account,
-    qos, reservation or time."""
+    """Check by sinfo and sbatch --test-only, without a job. `options`: those with which sbatch accepts a job,
+    or None; `nodes`: on how many to try one, 2 at most; `wrong`: the error of each setting that has one, of
+    partition, account, qos, reservation and time."""
 
     def __init__(self, site: Site, slurm: Slurm):
         self.site, self.slurm = site, slurm
@@ -101,7 +101,7 @@ class Queue:
         return self.slurm.refusal(*options).removeprefix("sbatch: ")
 
     def _partitions(self) -> dict[str, tuple[str, int]]:
-        """By name, and "" for Slurm's default: up, down, drain or inact, and how many nodes run jobs."""
+        """By partition ("": the default), its state (up, down, drain or inact) and number of usable nodes."""
         words = ["sinfo", "--noheader", "--all", "--format=%P|%a|%D|%T"]
         found = dict[str, tuple[str, int]]()
         for line in slurm_commands.run(words, self.slurm.environment).splitlines():
@@ -113,8 +113,9 @@ class Queue:
         return found
 
     def _find_rejected(self, said: str) -> None:
-        """Note which setting sbatch rejects: it takes the job without it, or with another of this user's
-        accounts, of which ten are tried. Else the setting that its error message names."""
+        """Enter sbatch's error message `said` in `wrong` under the setting that it rejects: the one without
+        which it accepts the job; else the account, if it accepts another of this user's first ten; else the
+        setting that `said` names."""
         asked = self.options or []
         for option in self.site.directives():
             if not self._refusal(rest := [each for each in asked if each != option]):
@@ -156,7 +157,7 @@ class Queue:
 
 
 def _on_nodes(site: Site, jobs: NodeJobs, nodes: int) -> Iterator[Finding]:
-    """What this host and the nodes found, a finding a setting; a complaint of several nodes is said once."""
+    """Yield a Finding for each setting that was tried on hosts; one error of several hosts is said once."""
     values = {what: value for what in _TRIED if (value := getattr(site, what, ""))}
     values["python"] = site.interpreter() or sys.executable
     values.setdefault("interface", "not set: the network that leads out")

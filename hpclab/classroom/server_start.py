@@ -1,6 +1,6 @@
-"""The first program of a learner's server in its job: it takes away what the job hands down to nested sbatch
-and srun, sets the site's settings, lays out the course, tells the hub its port, and becomes JupyterHub's own
-server."""
+"""The first program of a learner's server in its job: it removes the job's variables, which nested sbatch and
+srun would obey, sets the site's settings, lays out the course, tells the hub its port, and becomes
+JupyterHub's own server."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
 
 
 def port(job: int, many: int = MANY) -> int:
-    """A port by the job's number, as no other server of the class has it; where it is taken, another."""
+    """A free port: FIRST plus `job` modulo `many`, to differ from other servers'; if taken, any free one."""
     number = FIRST + job % many
     with socket.socket() as probe, suppress(OSError):
         probe.bind(("", number))

@@ -17,7 +17,7 @@ from hpclab.cluster import request
 DEFAULT = Path("/etc/hpclab/site.toml")
 _LARGEST = 2**16  # bytes of a file
 _POOL = 1800.0  # seconds that a pool's job asks for unless told, as dask-jobqueue ships it
-_SPOKEN = ("partition", "account", "qos", "reservation")  # as SBATCH_..., SALLOC_..., SLURM_... say them
+_SPOKEN = ("partition", "account", "qos", "reservation")  # and so end SBATCH_..., SALLOC_..., SLURM_...
 _OWN = re.compile(r"~|\$\{?(?:USER|LOGNAME|HOME|SCRATCH|WORK)\b")  # what differs from learner to learner
 _VARIABLE = r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})"
 _PATH = rf"(?!(.*/)?\.\.(/|$))(?=.{{1,300}}$)(~?/|{_VARIABLE})([A-Za-z0-9._/+=@:,-]|{_VARIABLE})*"
@@ -34,7 +34,7 @@ SHELL = "command -v module >/dev/null || { before=$PATH; . /etc/profile; PATH=$P
 
 
 def matching(name: str, value: object, pattern: str, allowed: str) -> str:
-    """Return `value` if it is text that fits `pattern`; ValueError says what it must, `allowed`."""
+    """Return `value` if it is text that fits the regular expression `pattern`; ValueError holds `allowed`."""
     text: str = checks.instance(name, value, str, "text, in quotes")
     if not re.fullmatch(pattern, text):
         raise ValueError(f"{name} must {allowed}, not {checks.shown(value)}.")
@@ -61,9 +61,9 @@ def _modules(name: str, value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Site:
-    """What a site's file says, checked; text is "" and a tuple empty where it says nothing. `time` in
-    seconds, or None: the longest that a job of the class may ask for. Paths as written, with their $NAME.
-    `hub` is the table of that name, unread. `file` is where all this stands."""
+    """A site's settings, checked; text is "" and a tuple empty where its file sets none. `time` in seconds
+    or None: the longest walltime that a job of the class may request. Paths as written, with their $NAME.
+    `hub` is the table [hub], not checked yet. `file` is the path of the settings."""
 
     partition: str = checks.field(checks.identifier, "", "slurm")
     account: str = checks.field(checks.identifier, "", "slurm")
@@ -85,19 +85,19 @@ class Site:
         return [f"--{name}={value}" for name in _SPOKEN if (value := getattr(self, name))]
 
     def prologue(self) -> list[str]:
-        """Lines of shell that a job begins with: its modules."""
+        """Lines of shell that load the site's modules at the start of a job."""
         return [SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
 
     def interpreter(self) -> str:
-        """Words that run Python in a job, in the image where there is one; "" for the learner's own."""
+        """The shell command that runs Python in a job, in the image if there is one; "" for the learner's."""
         if self.image:
             return f"apptainer exec {self.image} {self.python or 'python3'}"
         return self.python
 
     def environment(self, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """What a learner's server and shell need so that sbatch, srun, salloc and pools use these settings.
+        """The environment variables by which a learner's sbatch, srun, salloc and pools use these settings.
         `variables` are the learner's own (USER, HOME ...), which scratch and wall may name; ValueError for
-        one that is not set. `local` keeps its variables: they are the node's."""
+        one that is not set. `local` keeps its $NAMEs: a node expands them."""
         told = {f"{tool}_{name.upper()}": value for tool in ("SBATCH", "SALLOC", "SLURM")
                 for name in _SPOKEN if (value := getattr(self, name))}  # fmt: skip
         extra = [each for each in self.directives() if not each.startswith(("--partition", "--account"))]
@@ -126,7 +126,7 @@ class Site:
             ) from None
 
     def where(self, name: str) -> str:
-        """``"slurm.partition in /etc/hpclab/site.toml"``, to be named in a sentence."""
+        """What errors call the setting `name`: ``"slurm.partition in /etc/hpclab/site.toml"``."""
         table = next(part.metadata["table"] for part in fields(self) if part.name == name)
         return f"{table}.{name} in {self.file or DEFAULT}"
 
@@ -170,7 +170,7 @@ def found() -> Site:
 
 
 def checked(kind: Any, table: str, values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """What a TOML table sets of the fields of `kind`, each checked; "" says nothing, as in a template."""
+    """Return the `values` of a TOML `table` checked as fields of `kind`, without those that are ""."""
     known = {part.name: part.metadata["check"] for part in fields(kind)
              if part.metadata.get("table") in ("", table)}  # fmt: skip
     for key in values:

@@ -1,10 +1,10 @@
-"""JupyterHub's side of a learner's server: batchspawner's, with what a class of strangers needs.
+"""JupyterHub's side of a learner's server: batchspawner's spawner, made safe for a class of strangers.
 
 - Only the name of a profile is taken from a learner, and looked up. batchspawner puts everything of a
   request's `user_options` into the batch script.
 - A server tells its hub the port on which it listens, and nothing else. batchspawner's own handler sets any
   attribute of the spawner, `exec_prefix` too, so that a learner's token would run commands as the hub.
-- Slurm's programs are called as the learner, by argument lists, with a closed umask; the queue is asked once
+- Slurm's programs are called as the learner, by argument lists, with umask 077; the queue is asked once
   for all servers.
 - A server whose job ends before it answers is given up at once, with the last lines of its log.
 """
@@ -36,7 +36,7 @@ from hpclab.classroom import hub
 from hpclab.classroom.settings import Site
 from hpclab.cluster.slurm import submission
 
-_ended: dict[str, str] = {}  # by user
+_ended: dict[str, str] = {}  # how the last server ended, by user
 _HOW = {
     "TIMEOUT": "it reached its time limit",
     "PREEMPTED": "a job of higher priority took its node",
@@ -49,12 +49,12 @@ _HOW = {
 
 
 def why_ended(user: Any) -> str:
-    """How the last server of a user of JupyterHub ended, in a sentence; "" where nobody saw it."""
+    """How the last server of a user of JupyterHub ended, in a sentence; "" where that is not known."""
     return _ended.get(user.name, "") if user else ""
 
 
 class PortHandler(APIHandler):
-    """`POST /hub/api/batchspawner` of a server that starts: {"port": 12345}."""
+    """Takes the port of a server that starts: `POST /hub/api/batchspawner` with {"port": 12345}."""
 
     @web.authenticated
     def post(self) -> None:
@@ -76,10 +76,10 @@ default_handlers.append((r"/api/batchspawner", PortHandler))
 
 
 class Queue:
-    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most:
+    """The states of all servers' jobs, ended ones too, by one squeue for all, at most every two seconds:
     batchspawner asks twice a second for each that starts, and with forty the hub does little else."""
 
-    EVERY, FIRST = 2.0, 0.2  # seconds; the least before a job that was just submitted is looked for
+    EVERY, FIRST = 2.0, 0.2  # seconds between two squeue, and if it looks for a job that is new
     WORDS = ("squeue", "--noheader", "--states=all", f"--name={hub.JOB}", "--format=%i %T %r %B")
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Queue:
         self.asked, self.asking = -math.inf, asyncio.Lock()
 
     async def job(self, number: str) -> str:
-        """State, reason and host of a job, "" where Slurm knows none. RuntimeError where nobody answers."""
+        """``"RUNNING None n1"``: a job's state, reason and host; "" if not known. RuntimeError as `run`."""
         async with self.asking:
             if number not in self.jobs:  # submitted since, or long over: what is known says nothing
                 await asyncio.sleep(max(0.0, self.asked + self.FIRST - time.monotonic()))
@@ -97,15 +97,17 @@ class Queue:
         return self.jobs.get(number, "")
 
 
-async def run(words: Sequence[str], text: str = "", **options: Any) -> str:
-    """What a program prints that is given `text`; RuntimeError with its words where it fails."""
+async def run(argv: Sequence[str], text: str = "", **options: Any) -> str:
+    """Run a program with `text` as standard input and these options of asyncio's `create_subprocess_exec`;
+    return its standard output. RuntimeError holds its standard error where it fails, or says that it took
+    more than a minute."""
     process = await asyncio.create_subprocess_exec(
-        *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **options
+        *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **options
     )
     try:
         out, said = await asyncio.wait_for(process.communicate(text.encode()), 60)
     except TimeoutError:
-        raise RuntimeError(f"{words[0]} did not answer within a minute") from None
+        raise RuntimeError(f"{argv[0]} did not answer within a minute") from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -115,7 +117,7 @@ async def run(words: Sequence[str], text: str = "", **options: Any) -> str:
 
 
 class LearnerSpawner(SlurmSpawner):
-    """`site`: the site's settings; `hub_settings`: its table [hub], read."""
+    """Runs a learner's server as a job. `site`: the site's settings; `hub_settings`: its table [hub]."""
 
     queue = Queue()
     site = Instance(Site).tag(config=True)
@@ -123,14 +125,14 @@ class LearnerSpawner(SlurmSpawner):
 
     @property
     def profile(self) -> hub.Profile:
-        """The one that the learner named, now or the last time, or the first."""
+        """The profile that the learner chose, now or the last time, else the first of the settings."""
         said = (self.user_options or self.orm_spawner.user_options or {}).get("profile")
         profiles = self.hub_settings.profiles
         return next((one for one in profiles if one.name == said), profiles[0])
 
     async def get_options_form(self) -> str:
-        """A list of profiles; "" where there is no choice, or for a learner whose server ended and who comes
-        back to a page of it, so that one click is enough."""
+        """The HTML form with the list of profiles; "" where there is no choice, or for a learner whose server
+        ended and who comes back to a page of it, so that one click is enough."""
         profiles, handler = self.hub_settings.profiles, getattr(self, "handler", None)
         comes_back = handler and handler.get_argument("next", "") and self.orm_spawner.user_options
         if len(profiles) == 1 or comes_back:
@@ -150,6 +152,7 @@ class LearnerSpawner(SlurmSpawner):
 
     @staticmethod
     def apply_user_options(spawner: "LearnerSpawner", options: dict[str, Any]) -> None:
+        """Refuse, with status 400, all options but the name of a profile."""
         names = [one.name for one in spawner.hub_settings.profiles]
         if set(options) - {"profile"} or options.get("profile", names[0]) not in names:
             raise web.HTTPError(400, f"The one thing to choose is profile, one of {', '.join(names)}.")
@@ -159,7 +162,7 @@ class LearnerSpawner(SlurmSpawner):
         return {**super().get_env(), "HPCLAB_SITE_ENVIRONMENT": json.dumps(self.site.environment(learner))}
 
     async def _get_batch_script(self, **subvars: Any) -> str:
-        """As `hub.script` writes it; batchspawner's `subvars` hold what a learner may have said."""
+        """The text of `hub.script`; batchspawner's `subvars` are not used: a learner may have set them."""
         python = self.site.interpreter().split() or [sys.executable]
         return hub.script(
             self.profile, [*python, "-P", "-m", "hpclab.classroom.server_start", *self.get_args()],
@@ -168,6 +171,7 @@ class LearnerSpawner(SlurmSpawner):
         )  # fmt: skip
 
     async def run_command(self, cmd: str, input: str | None = None, env: dict[str, str] | None = None) -> str:
+        """Run `cmd` without a shell, with umask 077, and as the learner where the hub is root."""
         as_them: dict[str, Any] = {"umask": 0o077}
         if os.geteuid() == 0:
             _, _, uid, gid, *_ = pwd.getpwnam(name := self.user.name)
@@ -175,7 +179,7 @@ class LearnerSpawner(SlurmSpawner):
         return await run(shlex.split(cmd), input or "", env=env, **as_them)
 
     async def query_job_status(self) -> JobStatus:
-        """As batchspawner's, of the one queue. A Slurm that does not answer ends no server."""
+        """As batchspawner's, from the one `queue`; UNKNOWN, which ends no server, if Slurm is silent."""
         try:
             self.job_status = await self.queue.job(self.job_id) if self.job_id else ""
         except (RuntimeError, OSError) as error:
@@ -192,7 +196,7 @@ class LearnerSpawner(SlurmSpawner):
             raise SpawnException(500, submission.explain_refusal(str(error), "", {})) from None
 
     async def start(self) -> Any:
-        """Ends when the server listens; SpawnException as soon as its job has ended."""
+        """Return the server's address and port once it listens; SpawnException if its job ends before."""
         starting = asyncio.ensure_future(super().start())
         try:
             while True:
@@ -215,7 +219,7 @@ class LearnerSpawner(SlurmSpawner):
         return True
 
     async def progress(self) -> Any:
-        """What the start page says: why the job waits, in plain words, and that it runs."""
+        """Yield what the start page says: why the job is pending, in plain words, and that it runs."""
         last = ""
         while not self.state_isrunning():
             if self.state_ispending() and (reason := self.job_status.split()[1]) != last:
@@ -225,7 +229,7 @@ class LearnerSpawner(SlurmSpawner):
         yield {"message": "Your job runs, and its server starts."}
 
     def clear_state(self) -> None:
-        """Keeps why the server ended for the page from which it is started again."""
+        """Clear as JupyterHub does; keep why the server ended for the page from which it is started again."""
         state = self.job_status.split()[0] if self.job_status else ""
         if state and not self.state_isrunning() and not self.state_ispending():
             how = _HOW.get(state, f"Slurm says {state}")

@@ -1,5 +1,6 @@
-"""What a learner solved and predicted, in one file for feedback, signed with the learner's own key: it is as
-it was written, and two files are by one key. No more, because the learner can sign anything."""
+"""What a learner solved and predicted, in one file for feedback, signed with the learner's own key. A valid
+signature says that the file was not altered and by which key it is; not that it is true: a learner can sign
+anything."""
 
 import hashlib
 import itertools
@@ -28,13 +29,13 @@ NAME, KEY = "my-summary.json", ".hpclab-summary-key"
 LARGEST = 256 * 2**10  # bytes; a whole course takes some ten thousand
 MOST_FILES = 2000
 _LESSON = re.compile("[0-9]{2}")
-_TOLD = ("kind", "lesson", "name", "said", "came", "score")  # of an entry: not when, and in which run
+_TOLD = ("kind", "lesson", "name", "said", "came", "score")  # fields of an entry, less time and run
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`learner`: the name given, or the pseudonym of the key; an entry for each exercise that is solved and
-    each prediction that counts."""
+    """`learner`: the name given, or the pseudonym of the key; `made`: ISO time; an entry for each exercise
+    that is solved and each prediction that counts."""
 
     learner: str
     pseudonym: str
@@ -43,7 +44,7 @@ class Summary:
 
 
 def signed(entries: Sequence[ledger.Entry], folder: Path, name: str = "") -> bytes:
-    """The file's content, signed by the key in `folder`, which is made where there is none yet. OSError."""
+    """Return the file's content, signed by the key in `folder`, which is made if there is none. OSError."""
     entries = [entry for entry in entries if _LESSON.fullmatch(entry.lesson)]
     solved = sorted((one for one in entries if one.kind == "solved"), key=lambda one: -(one.score or 0))
     best = {(one.lesson, one.name): one for one in solved}.values()
@@ -57,7 +58,7 @@ def signed(entries: Sequence[ledger.Entry], folder: Path, name: str = "") -> byt
 
 
 def read(content: bytes) -> Summary:
-    """A summary that is as it was signed; ValueError where it is not, or none at all."""
+    """Return the Summary in `content`; ValueError where the signature is wrong or it is no summary."""
     try:
         file = json.loads(content)
         body, key, signature = file["summary"], bytes.fromhex(file["key"]), bytes.fromhex(file["signature"])
@@ -78,7 +79,7 @@ def read(content: bytes) -> Summary:
 
 
 def collect(places: Iterable[Path]) -> tuple[list[Summary], dict[str, str]]:
-    """The newest summary of each key in these places, and why other files are refused, by name. OSError."""
+    """Each key's newest summary in `places` (files, folders), and by file name why others are refused."""
     newest, refused = dict[str, Summary](), dict[str, str]()
     files = [one for place in places for one in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
     for file in files[:MOST_FILES]:
@@ -93,10 +94,10 @@ def collect(places: Iterable[Path]) -> tuple[list[Summary], dict[str, str]]:
     return list(newest.values()), refused
 
 
-def of_class(summaries: Sequence[Summary], course: Sequence[Lesson]) -> list[dict[str, Any]]:
-    """For each lesson that somebody began by how many, how many solved each exercise, and for each prediction
-    (of two learners at least where there are two) how many made it, the median factor by which it was `off`
-    (None: beyond all bounds), and how many were too `high`."""
+def lesson_rows(summaries: Sequence[Summary], course: Sequence[Lesson]) -> list[dict[str, Any]]:
+    """Return a row for each lesson of `course` that somebody began: how many `began`; how many `solved` each
+    exercise; and for each of the `predictions` (of two learners at least, unless one alone began) the `count`
+    of learners, the median factor by which they were `off` (None: infinite), and how many were too `high`."""
     rows = []
     for lesson in course:
         every = [[one for one in summary.entries if one.lesson == lesson.number] for summary in summaries]
@@ -116,13 +117,14 @@ def of_class(summaries: Sequence[Summary], course: Sequence[Lesson]) -> list[dic
 
 
 def _together(predictions: Sequence[ledger.Entry]) -> dict[str, Any]:
+    """What `lesson_rows` tells of one prediction that several learners made."""
     off = statistics.median_low(one.factor for one in predictions)
     high = sum((one.said or 0.0) > (one.came or 0.0) for one in predictions)
     return {"count": len(predictions), "off": off if math.isfinite(off) else None, "high": high}
 
 
 def _word(text: object) -> str:
-    """A word that a terminal may show."""
+    """Return `text` if a terminal may show it: at most 80 printable characters; else ValueError."""
     word: str = checks.instance("A name", text, str, "text")
     if len(word) > 80 or not word.isprintable():
         raise ValueError(f"A name has at most 80 characters, all of which can be shown, not {word!a:.90}.")
@@ -135,7 +137,7 @@ def _signed_bytes(body: Any) -> bytes:
 
 
 def _key(place: Path) -> Ed25519PrivateKey:
-    """The learner's own; OSError or ValueError where what has its name is no key of theirs."""
+    """The learner's private key in the file `place`, made if missing; OSError or ValueError if unusable."""
     with suppress(FileNotFoundError):
         content, status = exchange.read(place, 64)
         if status.st_uid != os.getuid() or len(content) != 32 or stat.S_IMODE(status.st_mode) & 0o077:

@@ -25,8 +25,8 @@ _SHOWN = (Origin.MEASURED, Origin.EMULATED)
 
 
 def points(results: Sequence[Result], along: str = "nodes") -> list[dict[str, Any]]:
-    """The typical speedups among `results`, makespans as an experiment gives them, each as a line of a file;
-    without those that a disturbed machine made beyond belief."""
+    """The typical speedup at each count of `along` in `results`, an experiment's makespans: a line of a file
+    each, as a dict. Speedups that `_point` refuses, made by a disturbed machine, are left out."""
     found, doubt, credible = speedups(results, along), bool(quality.doubt(results)), []
     for origin in _SHOWN:
         for count, value in typical(found, along, origin).items():
@@ -40,14 +40,14 @@ def points(results: Sequence[Result], along: str = "nodes") -> list[dict[str, An
 
 
 def share(place: Path, lesson: str, shown: Sequence[Mapping[str, Any]]) -> None:
-    """Publish these points in `place`, instead of this user's earlier ones of the lesson. OSError."""
+    """Publish the points `shown` in the folder `place`, in place of this user's earlier ones. OSError."""
     file = place / f"points-{lesson}-{secrets.token_hex(16)}.jsonl"
     exchange.put(file, "".join(json.dumps(line) + "\n" for line in shown).encode(), 0o644)
     take_back(place, lesson, but=file)
 
 
 def take_back(place: Path, lesson: str, but: Path | None = None) -> None:
-    """Take this user's points of the lesson off the wall. OSError."""
+    """Remove this user's points of the lesson, except the file `but`, from the wall. OSError."""
     for file in mine(place, lesson):
         if file != but:
             file.unlink(missing_ok=True)
@@ -59,8 +59,8 @@ def mine(place: Path, lesson: str) -> list[Path]:
 
 
 def read(place: Path, lesson: str = "05") -> tuple[list[list[Result]], int]:
-    """For each learner the points of a lesson, of an owner's newest file, each origin's of a count once; and
-    how many files cannot be read. OSError for the folder."""
+    """Each learner's points of a lesson, from an owner's newest file, one for each origin and count; and how
+    many files cannot be read. OSError where the folder cannot be."""
     learners, unreadable = [], 0
     for owner, files in _by_owner(place, lesson).items():
         try:
@@ -77,7 +77,7 @@ def read(place: Path, lesson: str = "05") -> tuple[list[list[Result]], int]:
 
 
 def _by_owner(place: Path, lesson: str) -> dict[int, list[Path]]:
-    """What may be points of the lesson, each owner's newest first."""
+    """Files named as points of the lesson, by the owner's uid, the newest first."""
     found = defaultdict[int, list[tuple[int, Path]]](list)
     with os.scandir(place) as entries:
         for entry in itertools.islice(entries, MOST_ENTRIES):
@@ -89,7 +89,7 @@ def _by_owner(place: Path, lesson: str) -> dict[int, list[Path]]:
 
 
 def _point(along: str, count: int, speedup: float, origin: str, doubt: bool) -> Result:
-    """One learner's typical `speedup` at this `count` of nodes, threads or processes, as figures take it."""
+    """The Result of a typical `speedup` at `count` nodes, threads or processes; ValueError if incredible."""
     checks.choice("along", along, ("nodes", "processes", "threads"))
     checks.integer("A count", count, 1, 1024)
     # Caches may help, but beyond four times the ideal somebody is joking.

@@ -25,7 +25,7 @@ _COMMANDS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A wrong word on the command line is refused in one sentence, not under a screen of usage."""
+    """A parser that refuses a wrong argument in one sentence, not under a screen of usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` shows what there is.\n")
@@ -66,13 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(said: str, status: int = 1) -> int:
+    """Print the error `said` on standard error and return the exit `status`."""
     with contextlib.suppress(OSError):  # nobody reads the errors either
         print(f"hpclab: {said}", file=sys.stderr)
     return status
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, without an error number."""
+    """Return the error's message as a sentence, without an error number."""
     if isinstance(error, OSError):
         try:
             os.getcwd()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpclab.course import lessons
 
-_LOW = 0.5  # worth a word: an exercise that a smaller part solved, a prediction further off than its inverse
+_LOW = 0.5  # to talk about: an exercise that a smaller part solved, a prediction further off than its inverse
 _TOPICS = 5
 
 
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     from hpclab.exercises.prediction import format_factor
 
     found, refused = summary_file.collect(map(Path, options.places))
-    rows = summary_file.of_class(found, lessons())
+    rows = summary_file.lesson_rows(found, lessons())
     if options.json:
         learners = [{"learner": one.learner, "pseudonym": one.pseudonym, "made": one.made} for one in found]
         print(json.dumps({"learners": learners, "refused": refused, "lessons": rows}, indent=1))

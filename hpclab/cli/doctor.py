@@ -17,7 +17,7 @@ from hpclab import machine, search_path
 from hpclab.course import Lesson, lessons
 from hpclab.machine.capability import capabilities, for_lesson
 
-_BEFORE = ("SBATCH_", "SALLOC_", "SRUN_")  # by these an environment speaks before the file that is tried
+_BEFORE = ("SBATCH_", "SALLOC_", "SRUN_")  # variables that would override the settings to be tried
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[s
 
 
 def _site(file: str, as_json: bool, width: int) -> int:
-    """Print what of a site's settings holds and what does not; 1 where anything is wrong."""
+    """Try the site's settings in `file` ("": the default file), print what holds; 1 where one is wrong."""
     from hpclab.classroom import preflight, settings
     from hpclab.cluster.slurm import Slurm, site_environment, site_version
 
@@ -106,7 +106,7 @@ def _site(file: str, as_json: bool, width: int) -> int:
 
 
 def finding(one: Any, width: int) -> list[str]:
-    """One setting, in lines of at most `width` characters; its mend below it."""
+    """A preflight Finding in lines of at most `width` characters; what to change is below it."""
     start = f"  {one.state:<8}{one.name:<19} "
     arrow = f"{'':{len(start) - 3}}-> "
     return _row(start, one.said, width) + (_row(arrow, one.mend, width) if one.mend else [])

@@ -26,13 +26,13 @@ OUR_STEPS = re.compile(rf'^  File "{re.escape(OURS)}.*\n(?:    .*\n)*', re.MULTI
 ABOVE = "If it comes from a cell above, run that first: Run > Run All Above Selected Cell."
 NUMBA = ("/numba/core/dispatcher.py", "/numba/core/compiler_lock.py")
 UNINTERRUPTED = {"<frozen importlib._bootstrap>": 20.0} | dict.fromkeys(NUMBA, 60.0)
-"""Ends of file names of what has to run to its end, and the seconds that it is given to."""
+"""Files (ends of their names) whose code is not to be interrupted, and for how many seconds at most."""
 INTERRUPTED = "interrupted: run the cell again when you like."
 HALF_IMPORTED = "interrupted in an import, which Python cannot take up again: restart the kernel."
 
 
 class Kernels(KernelSpecManager):
-    """The kernels that Jupyter finds, but `python3` is this one, whatever a user installed so named."""
+    """Jupyter's kernel specs, except that `python3` is this kernel, whatever a user installed so named."""
 
     def find_kernel_specs(self) -> dict[str, str]:
         return super().find_kernel_specs() | {NATIVE_KERNEL_NAME: RESOURCES}
@@ -40,7 +40,7 @@ class Kernels(KernelSpecManager):
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         if kernel_name != NATIVE_KERNEL_NAME:
             return super().get_kernel_spec(kernel_name)
-        # Deaf until it runs a cell: a restart interrupts it, which would be a traceback in the terminal.
+        # SIGINT is ignored until it runs a cell: a restart sends one, which would print a traceback.
         deaf = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh"]
         words = [*deaf, sys.executable, "-P", "-m", "hpclab.cli.kernel", "-f", "{connection_file}"]
         return KernelSpec(resource_dir=RESOURCES, **(get_kernel_dict() | {"argv": words}))
@@ -58,7 +58,7 @@ class Shell(ZMQInteractiveShell):
             self._showtraceback(found[0], found[1], shown)
 
     def _shorter(self, kind: type, value: Any, trace: TracebackType | None) -> list[str] | None:
-        """What to show; None where IPython's own is right."""
+        """Return the lines of a traceback without our code; None where IPython's own is to be shown."""
         frames, interrupt = [*_steps(trace)], value
         # Libraries turn one into their own exceptions, some of which are false.
         while interrupt is not None and not isinstance(interrupt, KeyboardInterrupt):
@@ -89,7 +89,7 @@ class Shell(ZMQInteractiveShell):
         return [*lines[:-1], f"{kind.__name__}: {added}"] if added else lines
 
     def _is_theirs(self, step: TracebackType) -> bool:
-        """A frame of a cell, here or on a node, which has a cell's code without its names."""
+        """Whether a traceback's `step` is in a cell's code, here or on a node (with other globals)."""
         frame = step.tb_frame
         return frame.f_globals is self.user_ns or "ipykernel_" in frame.f_code.co_filename
 
@@ -101,18 +101,19 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
 
 
 class Kernel(IPythonKernel):
-    """It hears no interrupt in an import or while Numba compiles, which cannot be taken up again; nor outside
-    of a cell and of a widget, where it would lose the reply and the cell would seem to run for ever."""
+    """IPython's kernel; it delays an interrupt in an import or while Numba compiles, which cannot be resumed,
+    or outside of a cell's or widget's code, where the reply would be lost and the cell would seem to
+    run for ever."""
 
     shell_class = Type(Shell)
-    _asked = 0.0  # when an interrupt came that was not heard yet
+    _asked = 0.0  # when an interrupt came that is delayed (time.monotonic), else 0
 
     def pre_handler_hook(self) -> None:
         super().pre_handler_hook()
         signal.signal(signal.SIGINT, self._interrupted)
 
     def post_handler_hook(self) -> None:
-        if self._asked:  # what was not heard by the end of a cell is not heard
+        if self._asked:  # an interrupt still delayed at the end of a cell is dropped
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._asked = 0.0
         super().post_handler_hook()
@@ -122,6 +123,7 @@ class Kernel(IPythonKernel):
         return super().do_shutdown(restart)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGINT, and SIGALRM while it is delayed: raise KeyboardInterrupt, or look again in 50 ms."""
         self._asked = self._asked or time.monotonic()
         stack = [one for one, _ in traceback.walk_stack(frame)]
         codes, names = [one.f_code for one in stack], getattr(self.shell, "user_ns", None)

@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lay_out(wish: str | None, say: Callable[[str], object]) -> Path:
-    """The folder with the course laid out in it; what was done is said. A home that is read-only or full is
-    passed over for a private directory; a folder asked for by name is not: OSError."""
+    """Lay the course out in the folder `wish` (None: ~/hpclab), `say` what was done, return the folder. If
+    ~/hpclab cannot be written, a private directory takes its place; if `wish` cannot, OSError."""
     try:
         layout = lay_out(Path.home() / "hpclab" if wish is None else wish)
     except (OSError, ValueError, RuntimeError) as error:
@@ -76,7 +76,7 @@ def _lay_out(wish: str | None, say: Callable[[str], object]) -> Path:
 
 
 def _find_slurm(say: Callable[[str], object]) -> bool:
-    """Say which Slurm the lessons will use; whether it was started here."""
+    """Find or start the Slurm that the lessons will use, `say` which, and return whether it was started."""
     was_up = local_slurm.find() is not None
     try:
         found = slurm.connect(start=True, export=True)
@@ -90,6 +90,7 @@ def _find_slurm(say: Callable[[str], object]) -> bool:
 
 
 def _announce(server: Server, options: argparse.Namespace) -> None:
+    """Print the server's address, and open it in a browser where there is one and `options` allow it."""
     if options.json:
         print(json.dumps({"url": server.address, "port": server.port, "pid": os.getpid()}), flush=True)
     else:

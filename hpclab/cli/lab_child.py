@@ -29,7 +29,7 @@ _STARTS = 3  # two starts in the same moment may be given one port; the one that
 _READY = 90.0  # seconds for JupyterLab to answer; a cold file system needs most of them
 _PATIENCE = 10.0  # seconds of waiting after which that is said
 _GRACE = 20.0  # seconds for kernels to end by themselves
-# How another server is reached or set; the variables that name folders are the user's.
+# Variables that another Jupyter sets for its children; those that name folders are the user's.
 _ANOTHERS = re.compile(r"JPY_|JUPYTERHUB_|JUPYTERLAB_|JUPYTER_(?!(.*_)?(DIRS?|PATH)$)")
 
 
@@ -50,8 +50,9 @@ class Server:
         cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Callable[[], bool],
         say: Callable[[str], object],
     ) -> Self | None:  # fmt: skip
-        """Start it and wait until it answers, if need be once more without the learner's own Jupyter
-        configuration, which `say` is told. None if a stop was asked for; RuntimeError if it failed."""
+        """Start it in `folder` (`port` 0: any free one) and wait until it answers, if need be again
+        without the learner's own Jupyter configuration, which it tells `say`. None if `stopped()`;
+        RuntimeError if it failed."""
         spec = {"folder": str(folder), "port": port, "take_down_slurm": take_down_slurm}
         workspace.write(folder / ".hpclab" / "workspaces", workspace.first_view(lessons()[0].path.name))
         theirs, left_out = True, ""
@@ -59,7 +60,7 @@ class Server:
             if port:
                 _refuse_a_port_in_use(port)
             server = cls._in_a_child(folder, spec, theirs)
-            wrong = server.what_is_wrong(stopped, say)
+            wrong = server.wait_until_open(stopped, say)
             if not wrong and not stopped():
                 if left_out:
                     because = f"because JupyterLab did not open with it: {left_out}"
@@ -78,6 +79,7 @@ class Server:
 
     @classmethod
     def _in_a_child(cls, folder: Path, spec: dict[str, Any], theirs: bool) -> Self:
+        """Start `lab_server` with `spec`; with the user's own configuration (`theirs`) or without."""
         state, token = folder / ".hpclab", secrets.token_urlsafe(32)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpclab.cli.lab_server"],
@@ -97,14 +99,14 @@ class Server:
         return f"http://127.0.0.1:{self.port}/lab/workspaces/{workspace.NAME}?token={self.token}"
 
     def _listen(self) -> None:
-        """Keep the last of what it prints, and pass it on once it is up."""
+        """Keep the last lines of its standard error in `said`, and print all of them once it is `up`."""
         for line in self._errors:
             self.said.extend([line.rstrip()] if line.strip(" ^~\n") else [])
             if self.up:
                 print(line, end="", file=sys.stderr, flush=True)
 
-    def what_is_wrong(self, stopped: Callable[[], bool], say: Callable[[str], object]) -> str:
-        """Empty once its page comes to its token, or a stop was asked for; else the first wrong thing."""
+    def wait_until_open(self, stopped: Callable[[], bool], say: Callable[[str], object]) -> str:
+        """Wait until its page opens with its token or `stopped()`; return "" then, or the first error."""
         begin, patient = time.monotonic(), True
         while not stopped():
             waited = time.monotonic() - begin
@@ -116,7 +118,7 @@ class Server:
                 patient = False
                 say("JupyterLab is starting; its first start on a machine may take a minute.")
             if self.port:
-                if (wrong := self._asked()) is not None:
+                if (wrong := self._page_error()) is not None:
                     return wrong
                 time.sleep(0.1)
             elif select.select([self._answers], [], [], 0.2)[0]:
@@ -124,8 +126,8 @@ class Server:
                 self.port = json.loads(answer)["port"] if answer else 0
         return ""
 
-    def _asked(self) -> str | None:
-        """What is wrong with its answer for its page: empty for nothing, None where none came yet."""
+    def _page_error(self) -> str | None:
+        """Request its page; return "" if it is right, None if its port is not open yet, else the error."""
         page, token = self.address.split("?token=")
         request = urllib.request.Request(page, headers={"Authorization": f"token {token}"})  # noqa: S310
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -165,9 +167,9 @@ def _refuse_a_port_in_use(port: int) -> None:
 
 
 def _environment(state: Path, theirs: bool) -> dict[str, str]:
-    """What JupyterLab and its kernels see: without what another Jupyter set for its own children (a terminal
-    inside JupyterHub), and without `theirs` without the user's configuration. Folders that cannot be written
-    are replaced by some beside the course."""
+    """Return the environment of JupyterLab and its kernels: without what another Jupyter set for its own
+    children (a terminal inside JupyterHub), and, unless `theirs`, without the user's configuration. Folders
+    that cannot be written are replaced by some in `state`."""
     from jupyter_core import paths
 
     environment = {name: value for name, value in os.environ.items() if not _ANOTHERS.match(name)}

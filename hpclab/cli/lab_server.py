@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _watch(told: TextIO, died: list[bool]) -> None:
-    """Wait for the end of what the parent says, and end; where it came without its last word, note that."""
+    """Wait for the end of the parent's pipe `told`, then end; append to `died` if LAST_WORD did not come."""
     if told.read() != LAST_WORD:
         died.append(True)
         for end in (1, 2):  # nobody reads what is printed any more
@@ -73,7 +73,7 @@ def _watch(told: TextIO, died: list[bool]) -> None:
 
 
 def settings(spec: dict[str, Any]) -> Config:
-    """Our configuration, for `spec`: folder, port, token, workspaces."""
+    """Our configuration of JupyterLab from the keys of `spec`: folder, port, token, workspaces."""
     return Config(
         Application={"log_level": "ERROR"},
         ServerApp={
@@ -97,7 +97,7 @@ def settings(spec: dict[str, Any]) -> Config:
 
 
 def ours_first(ours: Config) -> None:
-    """From now on every Jupyter application takes `ours`, and what is harmless from configuration files."""
+    """Patch Jupyter: each application takes `ours`, and from configuration files only what is `harmless`."""
     from jupyter_core.application import JupyterApp
 
     update = JupyterApp.update_config
@@ -111,7 +111,7 @@ def ours_first(ours: Config) -> None:
 
 
 def harmless(theirs: Config) -> Config:
-    """Of a user's configuration, what cannot keep the learner from reaching the course."""
+    """The part of a user's configuration that cannot keep the learner from reaching the course."""
     kept = Config()
     for section, values in theirs.items():
         if section.endswith(_LEFT_SECTIONS) or not isinstance(values, dict):

@@ -17,7 +17,7 @@ _PLAIN = {
 
 
 class Unwritten(Exception):
-    """Standard output took no more. No OSError, so that nobody takes it for a file's or lets it pass."""
+    """Standard output failed (`unread`: its pipe is closed). No OSError, so that nobody handles it as one."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"The output cannot be written: {error.strerror or error}.")
@@ -25,7 +25,7 @@ class Unwritten(Exception):
 
 
 class _Watched:
-    """A stream whose failures are Unwritten."""
+    """A stream whose `write` and `flush` raise Unwritten in place of OSError."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -44,8 +44,8 @@ def _watched(do: Callable, *arguments: Any) -> Any:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Signs that the encoding lacks are shown by plain ones; at the end all is out, or Unwritten."""
-    codecs.register_error("hpclab-plain", _plain)
+    """Replace characters that the encoding lacks; at the end flush standard output, or raise Unwritten."""
+    codecs.register_error("hpclab-plain", _substitute)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="hpclab-plain")
@@ -60,7 +60,8 @@ def guarded() -> Iterator[None]:
             watched.flush()
 
 
-def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Codec error handler: return a substitute for what the encoding lacks, and where to go on."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     sign = error.object[error.start]
@@ -71,7 +72,7 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def drop() -> None:
-    """What is still unwritten goes nowhere, or the interpreter tries again at its end, and complains."""
+    """Discard what is not written yet, or the interpreter tries again at its end, and complains."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

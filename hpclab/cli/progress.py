@@ -11,15 +11,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", help="the course folder (default: the one you are in, or ~/hpclab)")
 
 
-def kept(options: argparse.Namespace) -> Path:
-    """The learner's ledger; where there is none, the last place in which it was looked for."""
+def ledger_path(options: argparse.Namespace) -> Path:
+    """Path of the learner's ledger (in --folder, else here or in ~/hpclab), even if none exists."""
     folders: list[str | Path] = [options.folder] if options.folder else [".", Path.home() / "hpclab"]
     places = [ledger.find(folder) for folder in folders]
     return next((place for place in places if place.is_file()), places[-1])
 
 
 def run(options: argparse.Namespace) -> int:
-    path = kept(options)
+    path = ledger_path(options)
     if not path.is_file():
         print(f"Nothing is kept yet in {path.parent}: `hpclab lab` opens the lessons. Commit there to")
         print("a prediction or solve an exercise, and it stands here. --folder names another course folder.")

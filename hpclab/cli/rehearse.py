@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
-    """The lessons with these numbers; ValueError names what there is."""
+    """The lessons of `found` with the numbers in `only` (None: all); ValueError names those there are."""
     numbers = [lesson.number for lesson in found]
     wanted = [checks.choice("--only", word and word.zfill(2), numbers) for word in only or numbers]
     return [lesson for lesson in found if lesson.number in wanted]
@@ -150,12 +150,13 @@ def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Repor
 
 
 def _folder(prefix: str, place: Path | None = None) -> tempfile.TemporaryDirectory[str]:
-    """A folder in `place`, or where its path is short, as it becomes part of sockets' names."""
+    """A temporary folder in `place`, by default in /tmp, whose short path leaves room for sockets' names."""
     near = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
     return tempfile.TemporaryDirectory(prefix=prefix, dir=place or near, ignore_cleanup_errors=True)
 
 
 def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> str:
+    """Run `notebook` in a kernel of its own and write its outputs into it; return its failure or ""."""
     import nbformat
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -205,7 +206,7 @@ def _where(content: Any) -> str:
 
 
 def _end_what_is_left(state: Path) -> list[str]:
-    """Take a Slurm of the lesson's own down, wait for the rest, end what does not go; names of the latter."""
+    """Take the lesson's own Slurm down, wait, kill processes that remain, and return their command lines."""
 
     def there() -> set[int]:
         return footprint.processes_of_run(str(state))

@@ -25,7 +25,7 @@ _TIME = 3600.0  # seconds that a job asks for, unless less is allowed
 
 
 def as_job(options: argparse.Namespace) -> Callable[[Lesson, Path, float], Report]:
-    """`rehearse` with this site's settings and these options; ValueError names what cannot be used."""
+    """Bind `rehearse` to the site's Slurm and `options` (or ValueError); set its variables in os.environ."""
     cores = checks.integer("--cores", options.cores or 1, 1, 1024)
     memory = [f"--mem={units.parse_bytes(options.memory) // 2**20}M"] if options.memory else []
     site = settings.found()
@@ -35,7 +35,7 @@ def as_job(options: argparse.Namespace) -> Callable[[Lesson, Path, float], Repor
 
 
 def script(lesson: Lesson, folder: Path, cell_timeout: float, site: settings.Site) -> str:
-    """The batch script: a site's modules, then one command, each word quoted; it writes `NN.json`."""
+    """Return the batch script that loads the site's modules and rehearses `lesson` into `folder`/NN.json."""
     words = ["--json", "--only", lesson.number, "--cell-timeout", f"{cell_timeout:g}"]
     python, to = site.interpreter() or shlex.quote(sys.executable), folder / f"{lesson.number}.json"
     run = f"exec {python} -P -m hpclab.cli rehearse {shlex.join(words)} > {shlex.quote(str(to))}"
@@ -46,7 +46,7 @@ def rehearse(
     client: slurm.Slurm, site: settings.Site, options: Sequence[str], lesson: Lesson, folder: Path,
     cell_timeout: float,
 ) -> Report:  # fmt: skip
-    """Run `lesson` as a job with these `options` of sbatch, too, and wait for its end; an interrupt cancels
+    """Run `lesson` as a job with these further `options` of sbatch and wait for its end; an interrupt cancels
     it. `folder` is the caller's own, on a file system that the nodes see. SubmitError where Slurm does not
     take it."""
     log, last = folder / f"{lesson.number}.log", None
@@ -91,7 +91,7 @@ def needs(lesson: Lesson, report: Report, learners: int) -> dict[str, float]:
 
 
 def class_needs(needed: Mapping[str, Mapping[str, float]], learners: int) -> list[str]:
-    """What a class needs for these lessons, by number, in lines, the arithmetic first."""
+    """Lines that say what so many `learners` need, the formulas first; `needed`: `needs` by lesson number."""
     every = {name: max(one[name] for one in needed.values()) for name in ("memory", "nodes")}
     every["node_hours"] = sum(one["node_hours"] for one in needed.values())
     return [
@@ -106,7 +106,7 @@ def class_needs(needed: Mapping[str, Mapping[str, float]], learners: int) -> lis
 
 
 def minutes(lesson: Lesson) -> float:
-    """How long the lesson's opening says that it takes, or 0 where it does not."""
+    """Minutes that the lesson takes by its first cell, or 0 where that does not say."""
     cells = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
     found = re.search(r"(\d+) minutes", "".join(cells[0]["source"]))
     return float(found[1]) if found else 0.0

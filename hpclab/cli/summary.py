@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpclab.classroom import exchange, summary_file
 
-    path = progress.kept(options)
+    path = progress.ledger_path(options)
     if not path.is_file():
         raise ValueError(f"Nothing is kept yet in {path.parent}; --folder names another course folder.")
     content = summary_file.signed(ledger.read(path), path.parent, options.name)

@@ -31,7 +31,7 @@ def first_view(notebook: str, *, path: str = "") -> dict[str, Any]:
 
 
 def write(folder: Path, view: dict[str, Any]) -> Path:
-    """Write `view` into `folder` as JupyterLab looks for it, unless the learner's own is there, readable."""
+    """Write `view` to JupyterLab's file in `folder`, unless a valid one is there; return the file's path."""
     from jupyterlab_server.workspaces_handler import WORKSPACE_EXTENSION, slugify
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -28,7 +28,9 @@ _TEN_NODES = "H100, 8/node, 400Gb/s per GPU"
 
 @dataclass(frozen=True)
 class Case:
-    """What a row says: words of its system and network, the collective, the message's bytes; 0: not said."""
+    """What a row says: words of its `system` and `network`; GPUs, nodes and GPUs of a node (0: not said); the
+    message's bytes. `nvls`: NVLink SHARP may be used; `copy`: it is a copy between two GPUs, no collective;
+    `host`: seconds that the calling program adds to a call."""
 
     system: str
     network: str
@@ -58,6 +60,7 @@ def read(table: Table) -> list[Observation]:
 
 
 def _timed(row: Row) -> Observation:
+    """A row of a collective with a size: its time."""
     gpus = row.count("gpus", 1, 1_000_000, 0)
     nodes, per_node = row.count("nodes", 1, gpus or 1_000_000, 0), row.count("gpus_per_node", 1, 72, 0)
     name = collective(row.text("collective", "test") or "all_reduce")
@@ -71,7 +74,7 @@ def _timed(row: Row) -> Observation:
 
 
 def _time(row: Row, case: Case) -> float:
-    """Seconds; NaN where the bandwidth that they are worked out from is rounded to nothing."""
+    """Seconds of a call, from its time or its bandwidth; NaN where the bandwidth is rounded to 0."""
     for column, unit in _TIMES.items():
         if row.text(column):
             return row.value(column, 1e-9, 1e12) * unit
@@ -84,6 +87,7 @@ def _time(row: Row, case: Case) -> float:
 
 
 def _peak(row: Row) -> Observation:
+    """A row of peak bandwidths over a `link`."""
     words, link = row.text("measurement"), row.text("link")
     copy = "p2p" in words.lower()
     gpus = 2 if copy else row.count("gpus", 1, 1_000_000, 0)
@@ -96,6 +100,7 @@ def _peak(row: Row) -> Observation:
 
 
 def _pair(row: Row) -> Observation:
+    """A row of the median bus bandwidth over groups of nodes of a `cluster`."""
     nodes, per_node = row.count("nodes", 1, 100_000), row.count("gpus_per_node", 1, 72)
     name, cluster = collective(row.text("test")), row.text("cluster")
     known = cluster == "cluster01" and row.text("source") == "nccl_tests_cluster"
@@ -106,7 +111,7 @@ def _pair(row: Row) -> Observation:
 
 
 def collective(text: str) -> str:
-    """The model's name of "alltoall_perf", "all_reduce", "AllGather"; the text itself where it has none."""
+    """The model's name of a collective: ``"all_gather"`` for "AllGather"; `text` itself if it has none."""
     return _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"), text)
 
 
@@ -117,7 +122,7 @@ def job(case: Case) -> nccl.Job:
         raise NotPlaced(f"{case.collective!r:.40} is no collective of the model: {known}")
     words = placing.read(case.system, case.network)
     nvlink = NVLINKS[words.nvlink]
-    words.understood("system", "network")
+    words.refuse_unknown("system", "network")
     if "gb200" in words.names["GPU"] and not case.copy:
         raise NotPlaced("the GPUs of gb200 are joined beyond their node, for which there is no model here")
     gpus, nodes, size = words.layout(case.gpus, case.nodes, case.per_node)
@@ -128,7 +133,7 @@ def job(case: Case) -> nccl.Job:
     nvls = case.nvls and "nvls off" not in words.names["remark"]
     if nodes == 1:
         return nccl.Job(nvlink, gpus, node_gpus=node, host=case.host, nvls=nvls)
-    rate = words.wire(in_use, size)
+    rate = words.node_bandwidth(in_use, size)
     if rate is None:
         raise NotPlaced("the network between its nodes, or that network's rate, is not stated")
     if words.family in ("ethernet", "aries"):
@@ -138,7 +143,7 @@ def job(case: Case) -> nccl.Job:
 
 
 def predict(observation: Observation) -> float:
-    """Seconds, or bytes/s of the bus where the row is a bandwidth."""
+    """Seconds, or where the row is a bandwidth, bus bandwidth in bytes/s."""
     case: Case = observation.case
     place = job(case)
     time = predicted(nccl.COPY if case.copy else case.collective, case.size, place).seconds

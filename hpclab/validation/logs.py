@@ -1,6 +1,6 @@
-"""What nccl-tests and the OSU micro-benchmarks print, as tables: pasted, logged, with launchers' prefixes.
+"""Read the output of nccl-tests and the OSU micro-benchmarks as a table, with launchers' prefixes, too.
 
-A log says nearly all that a row needs: the program's name, each rank's GPU and host. It never names the
+A log holds nearly all that a row needs: the program's name, each rank's GPU and host. It never names the
 network, and old versions of nccl-tests not the program, unless its command stands above or the file is called
 after it.
 """
@@ -19,7 +19,7 @@ _OSU = re.compile(r"#\s*OSU (MPI.*?)(?:\s+v[\d.]+)?\s*$")
 
 
 def table(name: str, text: str) -> Table | None:
-    """The measurements in a log called `name`, or None where it is no log; ValueError names file and line."""
+    """The measurements in the `text` of a log, None if it is none; ValueError names file `name` and line."""
     if re.match(r"[^\n]*out-of-place[^\n]*,", text) and ",busbw" in text[:1000].replace(" ", ""):
         raise ValueError(
             f"{name} is the CSV that nccl-tests writes, which does not say what it ran on: give it "
@@ -41,6 +41,7 @@ def table(name: str, text: str) -> Table | None:
 
 
 def _nccl(name: str, lines: list[str]) -> Iterator[Row]:
+    """Yield a row for each measurement that nccl-tests printed."""
     letters = re.sub("[^a-z]", "", name.lower())  # the collective that a file is called after
     program = max((one for one in nccl.COLLECTIVES if one.replace("_", "") in letters), key=len, default="")
     remark, inside = "", False
@@ -83,6 +84,7 @@ def _nccl(name: str, lines: list[str]) -> Iterator[Row]:
 
 
 def _osu(name: str, lines: list[str]) -> Iterator[Row]:
+    """Yield a row for each measurement that an OSU micro-benchmark printed."""
     test = unit = command = ""
     for number, line in enumerate(lines, start=1):
         if "osu_" in line:

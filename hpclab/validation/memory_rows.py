@@ -47,7 +47,8 @@ _YES = ("1", "true", "yes", "on")
 
 @dataclass(frozen=True)
 class Case:
-    """A model and its plan; what of its memory; the GPU's bytes (0: not said); whether torch counted them."""
+    """A model, its plan and the quantity `what`; the GPU's bytes (0: not said); whether torch counted them;
+    whether it `fits`, as the row says."""
 
     model: Transformer
     plan: Plan
@@ -63,7 +64,7 @@ def columns(table: Table) -> list[str]:
 
 
 def read(table: Table) -> list[Observation]:
-    """An observation for each figure of memory, and one for each verdict; what neither says is left out."""
+    """An observation for each figure of memory, and for each verdict; rows without either are left out."""
     held = columns(table)
     found = [one for row in table.rows for column in held for one in _observed(row, column)]
     if not found:
@@ -95,7 +96,7 @@ def _observed(row: Row, column: str) -> Iterator[Observation]:
 
 
 def predict(observation: Observation) -> float:
-    """Bytes; of a verdict 1 where the model's is the same, and 0 where it is not."""
+    """Bytes; or for a verdict, 1 where the model agrees with it and 0 where it does not."""
     case = observation.case
     if not isinstance(case, Case):
         return sum(memory.states(*case))
@@ -114,13 +115,13 @@ def predict(observation: Observation) -> float:
 
 
 def _unit(row: Row, column: str) -> float:
-    """GiB where it is said, and where nvidia-smi or torch counted, which call them GB."""
+    """Bytes of a figure's unit: 1e9 for GB, 2^30 for GiB and for the GB of nvidia-smi and torch."""
     measured = re.search("bigscience|torchtitan", row.text("source").lower())
     return 1e9 if "gb" in (column + row.text("unit")).lower() and not measured else 2.0**30
 
 
 def _case(row: Row, column: str) -> Case | tuple[Any, ...]:
-    """What `predict` needs; without a model's shape, as in ZeRO's own table, what `memory.states` takes."""
+    """The Case of a row; if it has no model's shape, as ZeRO's own table, `memory.states`' arguments."""
     words = " ".join(row.fields.values()).lower().replace("_", " ")
     said = _said(row)
     zero = re.search(r"zero ?-?([0-3])\b", words)
@@ -141,7 +142,7 @@ def _case(row: Row, column: str) -> Case | tuple[Any, ...]:
 
 
 def _said(row: Row) -> dict[str, Any]:
-    """Numbers by what they are; degrees that stand in words, as "FSDP 8, TP 8", too."""
+    """A row's numbers by _COLUMNS' keys; also degrees in words ("FSDP 8, TP 8"), known models' shapes."""
     said: dict[str, Any] = {}
     for column, text in row.fields.items():
         name = re.sub(_ENDING, "", column.removesuffix("_billion"))
@@ -157,7 +158,7 @@ def _said(row: Row) -> dict[str, Any]:
 
 
 def _model(row: Row, said: dict[str, Any], words: str) -> Transformer:
-    """The shape, as if every stage had as many layers as the fullest."""
+    """The row's model, as if every stage had as many layers as the fullest."""
     shape = {"vocabulary": 50304, "sequence": 8192 if "torchtitan" in words else 2048}
     shape |= {name: said[name] for name in (*_SHAPE, "sequence") if name in said}
     stages = said.get("pipeline", 1) * said.get("chunks", 1)
@@ -171,7 +172,7 @@ def _model(row: Row, said: dict[str, Any], words: str) -> Transformer:
 
 
 def _plan(row: Row, said: dict[str, Any], words: str, stage: int) -> Plan:
-    """What the row says; a batch that it does not say has a micro-batch for every stage."""
+    """The row's plan; its batch has at least one micro-batch for every stage, two where interleaved."""
     tensor, pipeline, context = (said.get(name, 1) for name in ("tensor", "pipeline", "context"))
     others = tensor * pipeline * context
     data = said.get("data") or max(1, said.get("gpus", others) // others)

@@ -32,7 +32,7 @@ _ALONE = ("omni-path", "slingshot", "aries")  # the name alone says the rate: th
 _GPU = r"\b(?:cuda|rocm|gpu|device)\b|\bd d\b"  # in a test's name or case
 _GPU_ASKED = r"-d (?:cuda|rocm)\b|\bD D\b"  # in a command, which may also ask for nodes with GPUs
 Case = tuple[str, tuple[str, str, str], int, bool]
-"""What is predicted; words of system, network and stack; ranks or 0; whether it is between GPU memories."""
+"""What is predicted; words of system, network and stack; ranks (0: not said); whether in GPU memory."""
 
 
 def read(table: Table) -> list[Observation]:
@@ -67,8 +67,8 @@ def _ranks(command: str) -> int:
 
 
 def fabric(words: placing.Hardware, ranks: int = 2, gpus: bool = False) -> mpi.Fabric:
-    """What joins the processes of a row; NotPlaced where network, rate or what is in the node is not said."""
-    words.understood("network")
+    """What joins `ranks` processes (`gpus`: in GPU memory); NotPlaced if network, rate or node is unknown."""
+    words.refuse_unknown("network")
     if "inside" in words.names["remark"]:
         if gpus:
             return mpi.node_fabric(NVLINKS[words.nvlink].ring(2, placing.node_size(words)))

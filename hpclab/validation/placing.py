@@ -1,8 +1,9 @@
-"""From the words of a published row to hardware: which GPU, which network, how many ports, how fast.
+"""Find the hardware that a published row's words name: which GPU, which network, how many ports, how fast.
 
 The words are read whole (`words.py` cuts them, clauses here join them), or NotPlaced names what was not
-understood: a count passed over is other hardware. Where a row says less than the model needs, what is usual
-is assumed (eight GPUs to a node; one port to a node of up to four), or NotPlaced says what is missing.
+understood: a count that is passed over would mean other hardware. Where a row says less than the model needs,
+what is usual is assumed (eight GPUs to a node; one port to a node of up to four), or NotPlaced says what is
+missing.
 """
 
 import functools
@@ -29,7 +30,7 @@ _NAMED = {
     "F": "family",
     "S": "family",
     "?": "",
-}  # "": strange
+}  # "": not known
 _FASTEST_PORT = 800.0  # Gb/s; a number above is several ports
 
 
@@ -44,15 +45,15 @@ class Hardware:
         self.names: dict[str, list[str]] = defaultdict(list)
         self.numbers: dict[str, list[float]] = defaultdict(list)
 
-    def understood(self, *fields: str) -> None:
-        """NotPlaced names the words and counts in these fields ("system", "network") that no rule knows."""
+    def refuse_unknown(self, *fields: str) -> None:
+        """Raise NotPlaced, naming them, if these fields ("system", "network") hold words no rule knows."""
         strange = [word for name in fields for word in self.names[name]]
         if strange:
             raise NotPlaced(f"{_shown(strange)} in its words is not understood: say it otherwise")
 
     @property
     def family(self) -> str:
-        """The network's ("infiniband", "roce" ...), "" where none is named; NotPlaced where two are."""
+        """The network's family (``"roce"`` ...), "" where none is named; NotPlaced where two are."""
         found = set(self.names["family"])
         if "tcp" in found:
             return "tcp"
@@ -63,7 +64,7 @@ class Hardware:
 
     @property
     def nvlink(self) -> str:
-        """The generation, a name of `nccl_links.NVLINKS`; NotPlaced where the GPU is none of its boards."""
+        """The NVLink's generation, a name of `nccl_links.NVLINKS`; NotPlaced where that is not clear."""
         gpus = {"v100" if gpu == "dgx-2" else gpu for gpu in self.names["GPU"]}
         found = {*filter(None, self.names["NVLink"]), *(GPUS[gpu][0] for gpu in gpus)}
         if not found:
@@ -85,23 +86,23 @@ class Hardware:
         return name
 
     def rates(self) -> tuple[float, float, float]:
-        """Gb/s of a port, a GPU and a node, 0 where it is not said: "4x HDR, 800Gb/s" is of port and node."""
+        """Gb/s of a port, a GPU and a node, 0 if not said: ``(200, 0, 800)`` of "4x HDR, 800Gb/s"."""
         said, ports = sorted(self.numbers["each"]), self.numbers["ports"]
         whole = said[0] * ports[0] if said and ports else math.inf
         sums = [rate for rate in said if rate > _FASTEST_PORT or math.isclose(rate, whole, rel_tol=0.05)]
         sums = sums if not ports or ports[0] > 1 else []
-        each = _one("rates of a port", [rate for rate in said if rate not in sums], 0.05)
-        gpu = _one("rates of a GPU", self.numbers["of a GPU"], 0.05)
-        return each, gpu, _one("rates of a node", [*self.numbers["of a node"], *sums], 0.05)
+        each = _agreed("rates of a port", [rate for rate in said if rate not in sums], 0.05)
+        gpu = _agreed("rates of a GPU", self.numbers["of a GPU"], 0.05)
+        return each, gpu, _agreed("rates of a node", [*self.numbers["of a node"], *sums], 0.05)
 
-    def wire(self, in_use: int, node: int) -> float | None:
-        """Bytes/s out of a node with `in_use` of its `node` GPUs (0: unknown) taking part; else None."""
+    def node_bandwidth(self, in_use: int, node: int) -> float | None:
+        """Bytes/s out of a node that uses `in_use` of `node` GPUs (0: unknown); None if no rate is said."""
         each, gpu, whole = self.rates()
         size = node or in_use
         own = [1.0] * ("gh200" in self.names["GPU"] and not self.numbers["ports"])  # a card on each module
         shares = [share * size for share in self.numbers["ports of a GPU"] or own]
-        ports = _one("numbers of ports", [*self.numbers["ports"], *shares])
-        _one("rates of a node", [rate for rate in (ports * each, gpu * node, whole) if rate], 0.05)
+        ports = _agreed("numbers of ports", [*self.numbers["ports"], *shares])
+        _agreed("rates of a node", [rate for rate in (ports * each, gpu * node, whole) if rate], 0.05)
         if gpu:
             found = gpu * in_use
         elif ports and each:
@@ -121,14 +122,14 @@ class Hardware:
         return found * 1e9 / 8
 
     def layout(self, gpus: int, nodes: int, per_node: int) -> tuple[int, int, int]:
-        """GPUs, nodes, and the GPUs that a node has (0: not said), from a row's numbers and words.
+        """GPUs, nodes, and GPUs that a node has, from a row's numbers (0: not said) and words; or NotPlaced.
 
         Nodes are worked out where it is said how many GPUs each has; without a network, up to eight are one.
         """
-        size, models = _one("sizes of a node", self.numbers["GPUs of a node"]), self.names["GPU"]
+        size, models = _agreed("sizes of a node", self.numbers["GPUs of a node"]), self.names["GPU"]
         if "dgx-2" in models or ("v100" in models and "nvswitch" in self.names["remark"]):
             size = size or 16
-        all_nodes = int(_one("numbers of nodes", self.numbers["nodes"]))
+        all_nodes = int(_agreed("numbers of nodes", self.numbers["nodes"]))
         nodes = nodes or all_nodes
         gpus, counted = gpus or nodes * per_node, set(self.numbers["GPUs"])
         if not nodes and (per_node or size):
@@ -143,7 +144,7 @@ class Hardware:
             )
         in_use = gpus // nodes
         sizes = [number for number in counted if number != gpus or nodes == 1]  # or else they are all of them
-        size = _one("sizes of a node", [*sizes, *[size] * bool(size)])
+        size = _agreed("sizes of a node", [*sizes, *[size] * bool(size)])
         fits = in_use <= (size or 72) <= 72 and nodes <= (all_nodes or nodes)
         if not fits or (per_node and per_node != in_use):
             raise NotPlaced("its numbers of GPUs, of nodes and of GPUs in a node do not agree")
@@ -151,17 +152,17 @@ class Hardware:
 
 
 def node_size(words: Hardware) -> int:
-    """GPUs of a node that is said, or usual: four Grace Hopper, else eight."""
+    """GPUs of a node: as many as `words` say, or the usual: four Grace Hopper, else eight."""
     return int(max(words.numbers["GPUs of a node"], default=4 if "gh200" in words.names["GPU"] else 8))
 
 
 def _shown(words: Iterable[str]) -> str:
-    """``"'h800', '4x'"``, with bytes written as people do."""
+    """``"'h800', '4x'"``: `words` quoted, with GB for the gbyte of `words.tokens`."""
     return f"{', '.join(repr(word[:30].replace('gbyte', 'GB')) for word in dict.fromkeys(words)):.120}"
 
 
-def _one(what: str, said: Iterable[float], apart: float = 0.0) -> float:
-    """What all of them say, 0 where nobody says anything; NotPlaced where they are further apart."""
+def _agreed(what: str, said: Iterable[float], apart: float = 0.0) -> float:
+    """The least of the numbers `said`, or 0; NotPlaced, with `what`, if they differ by more than `apart`."""
     found = sorted(said)
     if found and found[-1] - found[0] > apart * found[-1]:
         raise NotPlaced(f"its words name two {what}: {found[0]:g} and {found[-1]:g}")
@@ -170,7 +171,7 @@ def _one(what: str, said: Iterable[float], apart: float = 0.0) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def read(system: str, network: str = "", stack: str = "") -> Hardware:
-    """The hardware in the words of a system and of its network; of a `stack` only the network's name."""
+    """The hardware in the words of a system and its network; of a software `stack`, only the network."""
     found = Hardware()
     names = found.names
     names["family"] += [one.name for one in tokens(stack.replace("-", " "), network=True) if one.kind == "F"]
@@ -185,12 +186,12 @@ def read(system: str, network: str = "", stack: str = "") -> Hardware:
                 names[_NAMED[token.kind] or field].append(token.text if token.kind == "?" else token.name)
             if token.kind == "G" and "sxm" in token.text:
                 names["remark"].append("sxm")
-        _together(found, listed, field)
+        _enter_clauses(found, listed, field)
     return found
 
 
-def _together(found: Hardware, listed: list[Token], field: str) -> None:
-    """What counts, rates and what they are of say in their order; a count that is of nothing is strange."""
+def _enter_clauses(found: Hardware, listed: list[Token], field: str) -> None:
+    """Enter counts and rates by what they are of; a count of nothing is an unknown word of `field`."""
     kept = [token for token in listed if token.kind not in "F?K" or token.name == "nvswitch"]
     kinds = "".join("|" if token.kind in "LBK" else token.kind for token in kept)
     at = 0

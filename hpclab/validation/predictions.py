@@ -1,4 +1,4 @@
-"""`predict(path)`: every row of a published table with what the course's models say of it.
+"""`predict(path)`: every row of a published table with what the course's models predict for it.
 
 A kind of table is one module with `read(table)` and `predict(observation)` (in the observation's unit;
 ValueError where it cannot be placed), entered in KINDS; one with `baseline(observations)` has its own.
@@ -39,17 +39,17 @@ LATER = ("sched", "power", "scaling")  # tables that no model predicts yet
 
 
 def predict(path: str | Path, network: str = "") -> list[PredictedRow]:
-    """A PredictedRow for each row; ValueError for an unknown kind of table, or naming file, row and field."""
+    """A PredictedRow for each row of `load`'s table; ValueError for an unknown kind or a wrong field."""
     return predict_table(load(path, network))
 
 
 def trainings() -> dict[str, list[PredictedRow]]:
-    """The tables of large trainings, by what ran on what."""
+    """Predictions of the published tables of large trainings, by TRAININGS' keys: ``"NeMo, H100"`` ..."""
     return {name: predict(REFERENCE / f"train_{table}.csv") for name, table in TRAININGS.items()}
 
 
 def load(path: str | Path, network: str = "") -> Table:
-    """The table or log in a file; `network` are the words for the rows that have none of their own."""
+    """Read the table or log in a file; `network` (``"8x NDR"``) goes into the rows that name none."""
     name, text = Path(path).name, tables.text(path)
     table = logs.table(name, text) or tables.parse(name, text)
     if not network:
@@ -85,12 +85,12 @@ def predict_table(table: Table) -> list[PredictedRow]:
 
 
 def shipped(*kinds: str) -> list[Path]:
-    """The published tables of these kinds (all of KINDS if none is named) that come with the package."""
+    """Paths of the published tables of these kinds (of all KINDS if none is named) in the package."""
     return sorted(path for word in kinds or KINDS for path in REFERENCE.glob(f"{word}_*.csv"))
 
 
 def write(predictions: Sequence[PredictedRow], path: str | Path) -> None:
-    """Each row with its prediction as CSV; written to a temporary name and renamed, so never half there."""
+    """Write each row with its prediction as CSV, to a temporary name that is renamed: never half there."""
     rows = [_written(one) for one in predictions]
     target = Path(path)
     draft = target.with_name(target.name + ".part")
@@ -104,7 +104,7 @@ def write(predictions: Sequence[PredictedRow], path: str | Path) -> None:
 
 
 def _written(one: PredictedRow) -> dict[str, object]:
-    """Our columns first, then those of the table, without its own of the same names."""
+    """A row to write: our columns first, then those of the table that have other names."""
     seen = one.observation
     own: dict[str, object] = {
         "table": seen.row.table, "row": seen.row.number, "quantity": seen.quantity, "unit": seen.unit,

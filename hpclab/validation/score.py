@@ -1,4 +1,4 @@
-"""How far predictions are from what was published, and from what two fitted numbers would have said.
+"""Score predictions against what was published, beside a baseline of two fitted numbers.
 
 A row that cannot be placed counts as an error of 1 (100 %): a model that refuses the hard rows must not look
 better for it. The baseline has seen the very rows that it is scored on.
@@ -95,7 +95,7 @@ def only(quantity: str, table: Sequence[PredictedRow]) -> list[PredictedRow]:
 
 def listed(tables: Iterable[Sequence[PredictedRow]]) -> str:
     """The scores of `tables` under headings, the largest median error first: the middle row's error and the
-    worst row's, the bias, and the mean error of a straight line through these very rows."""
+    worst row's, the bias, and the baseline's mean error (of messages, a straight line's)."""
     lines = [f"{'table':40}{'of':11}{'rows':>8}{'middle':>9}{'worst':>9}{'bias':>9}{'line':>9}"]
     found = (one for table in tables for one in scores(table))
     for one in sorted(found, key=lambda one: -one.median_error):
@@ -136,7 +136,7 @@ def _score(table: str, quantity: str, group: Sequence[PredictedRow]) -> Score:
 
 
 def straight_line(observations: Sequence[Observation]) -> list[float]:
-    """What a latency and a bandwidth for each group say of the same rows that they are fitted to.
+    """The baseline of each observation: a latency and a bandwidth, fitted to its own group of these rows.
 
     time = latency + size / bandwidth, neither negative, by least squares on the relative error of the time.
     Where the observations are bandwidths, the time is size / bandwidth; without a size it is a constant.
@@ -159,7 +159,7 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
 
 
 def median_line(observations: Sequence[Observation], of: Callable[[Observation], float]) -> list[float]:
-    """The median of a group's values as multiples of what `of` gives for each; NaN where none is known."""
+    """The baseline of each observation `one`: `of(one)` times its group's median of value / `of`, or NaN."""
     groups = defaultdict[Hashable, list[float]](list)
     for one in observations:
         groups[one.quantity, one.group] += [one.value / of(one)] * (one.value == one.value)

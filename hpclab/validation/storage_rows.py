@@ -72,7 +72,7 @@ def read(table: Table) -> list[Observation]:
 
 
 def baseline(observations: Sequence[Observation]) -> list[float]:
-    """The median of the same result in all rows with the same type of drives."""
+    """The median of the same result in all rows with the same type of drives (MLPerf: workload)."""
     return median_line(observations, lambda _: 1.0)
 
 
@@ -85,7 +85,7 @@ def predict(observation: Observation) -> float:
 
 
 def _servers(row: Row) -> tuple[int, str, float, float]:
-    """How many, the name of their drives in the catalogue, drives in each, and B/s of a port.
+    """How many servers, their drives' name in the catalogue, drives in each, and B/s of a port.
 
     More than 36 flash drives or 250 disks to a server are those of all servers.
     """
@@ -105,7 +105,7 @@ def _servers(row: Row) -> tuple[int, str, float, float]:
 
 
 def _count(row: Row, column: str) -> int:
-    """What a field begins with: "12 All Flash" is 12."""
+    """The count that a field begins with: 12 for "12 All Flash"; NotEnoughSaid if none."""
     found = re.match(r"[1-9]\d{0,5}(?!\d)", row.text(column).replace(",", ""))
     if not found:
         raise NotEnoughSaid(f"its {column} is not stated")
@@ -113,7 +113,7 @@ def _count(row: Row, column: str) -> int:
 
 
 def _io500(row: Row, what: str) -> float:
-    """What a Reading like the benchmark's gets from a Store like the row's."""
+    """Predict the result `what`, in B/s or operations/s: a Reading like IO500's on a Store like the row's."""
     servers, drive, drives, port = _servers(row)
     clients, flash = _count(row, "client_nodes"), drive != "hdd-nl-sas"
     called = row.words("filesystem", "fs_version", "system").lower()
@@ -164,7 +164,7 @@ def _mlperf(row: Row) -> tuple[float, float]:
 
 
 def _described(name: str) -> Store:
-    """What a system's name in small letters says: a drive of Micron's, or drives and ports of its nodes."""
+    """The Store that a system's `name` (lower case) says: a Micron drive, or its nodes' drives and ports."""
     micron = re.search(r"micron_(\d{4})", name)
     nodes = re.search(r"([1-9]\d{0,2})xstoragenode", name)
     drives = re.search(r"([1-9]\d{0,2})x[\d.]+[tg]ib_nvme", name)

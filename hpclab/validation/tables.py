@@ -46,9 +46,9 @@ _GAP = " '\u00a0\u2009\u202f"  # between thousands
 
 
 def text(path: str | Path) -> str:
-    """What a text file of at most 16 MiB says; ValueError where it is none, naming what it is.
+    """The decoded content of a text file of at most 16 MiB; ValueError, naming what it is, if it is none.
 
-    UTF-8 and UTF-16 with or without a mark in front, else Windows' code page of Western Europe.
+    UTF-8 and UTF-16 with or without a byte order mark, else Windows' code page of Western Europe.
     """
     source, want = Path(path), "name a table of published measurements."
     try:
@@ -98,25 +98,25 @@ class Row:
     comma: bool = False
 
     def text(self, *columns: str) -> str:
-        """The first of `columns` that the table has and that says something in this row, or ""."""
+        """The field of the first of `columns` that the table has and that is not empty here, or ""."""
         return next((self.fields[c] for c in columns if self.fields.get(c, "").lower() not in _NOTHING), "")
 
     def words(self, *columns: str) -> str:
-        """All that `columns` say in this row, so that nothing of it is passed over."""
+        """The fields of all `columns` of this row that are not empty, joined by ", "."""
         return ", ".join(text for column in columns if (text := self.text(column)))
 
     def value(self, column: str, low: float, high: float, whole: bool = False) -> float:
-        """The field as a number from `low` to `high`; ValueError names file, row and field."""
+        """The field as a number (`whole`: count) from `low` to `high`; ValueError names file, row, field."""
         text = self.fields.get(column, "")
         try:
-            return checks.number(column, float(_plain(text, self.comma, whole)), low, high)
+            return checks.number(column, float(_float_text(text, self.comma, whole)), low, high)
         except ValueError:
             hint = "; separate columns with semicolons, or use a point before decimals"
             hint *= bool(re.fullmatch(r"[-+]?\d+,\d+", text))
             raise self.wrong(column, f"a number from {low:g} to {high:g}", f"{text!r:.60}{hint}") from None
 
     def count(self, column: str, low: int, high: int, missing: int | None = None) -> int:
-        """The field as a whole number from `low` to `high`; `missing` where it says nothing."""
+        """The field as a whole number from `low` to `high`; `missing` where it is empty."""
         if missing is not None and not self.text(column):
             return missing
         value = self.value(column, low, high, whole=True)
@@ -125,7 +125,7 @@ class Row:
         return int(value)
 
     def wrong(self, column: str, allowed: str, found: str) -> ValueError:
-        """The error that names file, row and field."""
+        """Return the error that names file, row and field: "COLUMN must be ALLOWED, not FOUND"."""
         return ValueError(f"{self.table}, row {self.number}: {column} must be {allowed}, not {found}.")
 
 
@@ -141,14 +141,14 @@ class Table:
     note: str = ""
 
     def need(self, *columns: str) -> None:
-        """ValueError names those of `columns` that the table lacks."""
+        """Raise ValueError, naming them, if the table lacks any of `columns`."""
         missing = [column for column in columns if column not in self.columns]
         if missing:
             raise ValueError(f"{self.name} lacks the column {', '.join(missing)}.")
 
 
 def parse(name: str, text: str) -> Table:
-    """The Table in the text of a CSV file called `name`, with a header; ValueError above 100,000 rows."""
+    """The Table in the `text` of a CSV file with a header; ValueError if it is none or above 100,000 rows."""
     text = text.lstrip("\ufeff\r\n")
     if told := re.match(r"sep=(.)\r?\n", text):
         text = text[told.end() :]
@@ -200,10 +200,10 @@ def _columns(name: str, header: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _plain(text: str, comma: bool, whole: bool) -> str:
-    """The number as `float` takes it; ValueError where it can be read in two ways.
+def _float_text(text: str, comma: bool, whole: bool) -> str:
+    """Return a number's `text` as `float` takes it; `comma`: with decimal commas. ValueError if ambiguous.
 
-    Without decimal commas "1,048,576" is a count, but "1,024" may be one and a bit unless it must be whole.
+    Without decimal commas "1,048,576" is a count, but "1,024" may be 1.024 unless it must be `whole`.
     """
     point, thousands = (",", ".") if comma else (".", ",")
     grouped = re.fullmatch(rf"[-+]?\d{{1,3}}([{thousands}{_GAP}]\d{{3}})+([{point}]\d+)?", text)

@@ -38,7 +38,7 @@ _SPLITS = ("tensor", "pipeline", "context")
 
 @dataclass(frozen=True)
 class Program:
-    """What ran on which cluster, and what of a plan and of a model it has unless the row says otherwise."""
+    """What ran on which cluster; fields of Plan and Transformer that it has unless the row says otherwise."""
 
     cluster: str
     software: Software
@@ -71,6 +71,8 @@ PROGRAMS = {  # what source and GPU begin with -> the first that fits
 
 @dataclass(frozen=True)
 class Case:
+    """A row's model, its plan, and the cluster and software that ran it."""
+
     model: Transformer
     plan: Plan
     cluster: GpuCluster
@@ -102,7 +104,7 @@ def _observed(row: Row, value: float, unit: str) -> Observation:
 
 
 def baseline(observations: Sequence[Observation]) -> list[float]:
-    """What one share of the peak for each kind of GPU and precision says, the median of these very rows."""
+    """Values at one share of the peak for each GPU and precision: the median share of these very rows."""
     return median_line(observations, _proportional)
 
 
@@ -114,13 +116,13 @@ def predict(observation: Observation) -> float:
 
 
 def _proportional(one: Observation) -> float:
-    """What the value is a multiple of at a constant rate: a GPU's FLOP, or tokens over them."""
+    """What the value is proportional to at a constant rate: FLOP of a GPU, or for 1/s, tokens over them."""
     tokens = one.case.tokens if isinstance(one.case, Case) else 1
     return one.size if one.unit == "s" else tokens / one.size
 
 
 def _value(row: Row) -> tuple[float, str]:
-    """Seconds of a step, or tokens a second; 0 where the row has neither."""
+    """Seconds of a step, or tokens a second, and the unit; 0 where the row has neither."""
     for column, scale in _TIMES.items():
         if row.text(column) not in ("", "x"):
             return row.value(column, 1e-6, 1e9) * scale, "s"
@@ -129,7 +131,7 @@ def _value(row: Row) -> tuple[float, str]:
 
 
 def _case(row: Row) -> Case:
-    """The row as the model takes it; NotPlaced where it cannot be."""
+    """The row's model, plan and what they ran on; NotPlaced where one cannot be made."""
     called = f"{row.text('source')} {row.text('gpu')}".lower()
     program = next((program for name, program in PROGRAMS.items() if called.startswith(name)), None)
     if program is None:
@@ -157,11 +159,12 @@ def _case(row: Row) -> Case:
 
 
 def _counts(row: Row, columns: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Whole numbers of a row by field, of those `columns` that are not empty in it."""
     return {name: row.count(one, 1, 2**24) for name, ones in columns.items() for one in ones if row.text(one)}
 
 
 def _shape(row: Row, said: dict[str, Any], tensor: int) -> Transformer:
-    """The row's model; Llama and Nemotron rotate positions, without biases and tied outputs."""
+    """The row's model, of counts `said`; Llama and Nemotron: rotary positions, no biases, untied outputs."""
     words = row.words("model", "mlp_type").lower()
     if re.search("llama|nemotron", words):
         said |= {"gated": "swiglu" in words, "biases": False, "tied": False, "positions": False}
@@ -178,7 +181,7 @@ def _shape(row: Row, said: dict[str, Any], tensor: int) -> Transformer:
 
 
 def _words(row: Row, gpus: int) -> dict[str, Any]:
-    """What of the plan a row says in words, or its source."""
+    """Fields of Plan that a row, or its source, gives in words: recompute, zero, precision ..."""
     plan: dict[str, Any] = {}
     recompute = row.text("recompute", "activation_recompute", "activation_checkpointing").lower()
     if recompute:

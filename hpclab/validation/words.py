@@ -1,4 +1,4 @@
-"""People's words about hardware, cut into tokens; a word that no rule knows stays a token, and is named.
+"""Cut people's words about hardware into tokens; a word that no rule knows is a token of kind ?.
 
 A token is a letter and what was read: N a count, X "times", S Gb/s, P a port, G a GPU, U "GPUs", D a node, R
 "per", E "each", T "in total", O "of", F a network, L an NVLink, B GB/s, K a remark that changes something, |
@@ -93,8 +93,8 @@ _NO_NAME = re.compile(
 
 
 def tokens(text: str, network: bool = False) -> list[Token]:
-    """The tokens of a field, `network` where it tells of that alone. A system's name in front leaves none."""
-    plain, found, at = _plain(text), list[Token](), 0
+    """The tokens of a field; `network`: it is about that alone. A system's name at the front leaves none."""
+    plain, found, at = _normalised(text), list[Token](), 0
     while at < len(plain):
         kind, name, match = next(
             ((kind, name, match) for kind, name, rule in _COMPILED if (match := rule.match(plain, at))),
@@ -116,6 +116,7 @@ def tokens(text: str, network: bool = False) -> list[Token]:
 
 
 def _number(name: str, match: re.Match[str]) -> float:
+    """The count or rate that a rule's `match` holds, or the Gb/s that its word or `name` stands for, or 0."""
     groups = match.groupdict()
     if groups.get("number"):
         return float(groups["number"]) * (1000 if groups.get("tera") else 1)
@@ -125,8 +126,8 @@ def _number(name: str, match: re.Match[str]) -> float:
     return _NAMED_RATES.get(rate, 0)
 
 
-def _plain(text: str) -> str:
-    """In small letters and ASCII signs; bytes told from bits by their capital, and times from letters."""
+def _normalised(text: str) -> str:
+    """`text` in lower case, ASCII and plain units: ``"4 x hdr, 25 gbyte/s"`` for "4×HDR, 25 GB/s"."""
     plain = unicodedata.normalize("NFKC", re.sub("[\u00ae\u2122\u00a9]", "", text))
     plain = plain.translate(dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"))
     plain = re.sub("[\u00d7\u2715*]", "x", plain).replace("_", " ")

@@ -11,7 +11,7 @@ _HERE = Path(__file__).parent
 
 
 def command(wanted: str = "") -> list[str]:
-    """The words that start a terminal's shell: `wanted`, or SHELL, or bash where that names none."""
+    """The argv that starts a terminal's shell: `wanted`, else $SHELL, or bash where that is no shell."""
     shell = wanted or os.environ.get("SHELL", "")
     if not shutil.which(shell) or Path(shell).name in ("false", "nologin"):
         shell = shutil.which("bash") or "/bin/sh"
