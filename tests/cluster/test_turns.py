@@ -97,6 +97,18 @@ def test_who_waits_says_for_whom_after_some_seconds_and_not_before(notes, monkey
     assert sum("Waiting for 2 nodes" in text for text in asked) == 1
 
 
+def test_a_pool_that_has_asked_wants_no_more_and_says_how_many_nodes_it_has(notes):
+    asking = turns.Turns.__new__(turns.Turns)
+    asking.notes, here = notes[1], ["node1", "node2"]
+    asking.nodes = SimpleNamespace(roster=SimpleNamespace(here=lambda: here))
+    notes[1].update(wants=2)
+    with asking.taken(0):
+        pass
+    assert {(note.pool, note.wants, note.nodes) for note in notes[0].others()} == {
+        ("hpclab-b", 0, 2), ("hpclab-c", 0, 0)
+    }  # fmt: skip
+
+
 @pytest.mark.slurm
 @pytest.mark.slow
 def test_an_idle_pool_gives_way_to_a_pool_and_to_a_job_and_asks_again(client, monkeypatch, tmp_path):

@@ -92,6 +92,13 @@ def test_weak_scaling_has_more_samples_and_more_ranks_than_cores_take_turns():
     assert many[1] == pytest.approx(2 * many[0])
 
 
+def test_cores_that_one_rank_leaves_idle_make_two_no_faster(monkeypatch):
+    one = replace(TINY, scaling="weak")
+    monkeypatch.setattr(train_steps.allowance, "cores", lambda: SimpleNamespace(whole=4))
+    parts = [seconds(one.predict(None, {1: COSTS[1]}, [ranks]), ranks)["forward"] for ranks in (1, 2, 4, 8)]
+    assert parts == pytest.approx([parts[0], parts[0], parts[0], 2 * parts[0]])
+
+
 def test_on_gpus_the_step_is_that_of_the_model_which_is_validated():
     spec = replace(TINY, scaling="weak", shape=Transformer(8, 1024, 16, 1024, 50257))
     results = spec.predict(named("dgx-a100"), None, [1, 8])

@@ -7,6 +7,18 @@ from hpclab.kernels import transpose
 from tests.exercises.kernels import function, kernel, solution
 
 DIFFERENCE = solution("difference")
+WITH_HELP = """
+STEP = 1
+
+@cuda.jit(device=True)
+def later(x, i):
+    return x[i + STEP]
+
+def answer(x, out):
+    i = cuda.grid(1)
+    if i < out.size:
+        out[i] = later(x, i) - later(x, i - STEP)
+"""
 IN_STRIDES = ("if i < out.size", "for i in range(i, x.shape[0] - 1, cuda.gridsize(1))")
 SCALED = solution("scale_add")
 BY_HAND = ("cuda.grid(1)", "cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x")
@@ -113,7 +125,7 @@ RIGHT = {
     "SECTORS": [
         lambda s, i: len({s * i * lane // 32 for lane in range(32)}), lambda s, i: max(1, min(32, s * i)),
     ],
-    "DIFFERENCE": [kernel(DIFFERENCE), kernel(DIFFERENCE, IN_STRIDES)],
+    "DIFFERENCE": [kernel(DIFFERENCE), kernel(DIFFERENCE, IN_STRIDES), kernel(WITH_HELP)],
     "FEW_SECTORS": [kernel(SCALED), kernel(SCALED, BY_HAND, ("y[i] += factor", "y[i] = y[i] + factor"))],
     "BLOCK_SUMS": [kernel(SUMS), kernel(SUMS, *GROWING)],
     "MOVING_SUM": [kernel(MOVING), kernel(MOVING_IN_A_TILE)],

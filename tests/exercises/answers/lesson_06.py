@@ -33,6 +33,11 @@ def rounded_up(p):
 closed_form = crossover(rounded_up)
 
 
+def from_a_table(rank, ranks, step):
+    """Of no step after the last."""
+    return [(rank - 1 - step) % ranks for step in range(ranks - 1)][step]
+
+
 def by_rails(groups, rails=(0, 1, 2), crossing=True):
     """Each rail collects its chunks in its node, swaps them with the other, hands them out; in groups."""
     steps = [[] for _ in range(groups + 2)]
@@ -54,7 +59,7 @@ RIGHT = {
     ],
     "RING": [
         lambda rank, ranks, step: (rank - 1 - step) % ranks,
-        lambda rank, ranks, step: numpy.roll(numpy.arange(ranks), step + 1)[rank],
+        lambda rank, ranks, step: numpy.roll(numpy.arange(ranks), step + 1)[rank], from_a_table,
     ],
     "CROSSOVER": [closed_form, lambda p, a, b: max(1.0, 1.005 * closed_form(p, a, b))],  # as a search ends
     "BOTTLENECK": [LINKS, {key.lower(): link.upper() for key, link in LINKS.items()}],
