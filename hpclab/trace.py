@@ -56,6 +56,7 @@ class Trace:
 
     @property
     def origin(self) -> Origin:
+        """The weakest origin among its events."""
         return weakest(Origin.MEASURED, *(event.origin for event in self.events))
 
     def __repr__(self) -> str:

@@ -136,6 +136,7 @@ class Probe:
                 signal.pause()
 
     def write_answer(self, door: Listener) -> None:
+        """Write, as JSON into each of `folders`, this host, the address of `door`, and what is wrong."""
         for folder in self.folders:
             told = {"host": self.host, "at": door.server_address, "wrong": self.wrong}
             write_json(os.path.join(folder, self.asked["name"]), told)

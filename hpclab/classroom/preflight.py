@@ -47,7 +47,8 @@ _NOT_TRIED = "not tried, for what is said above"
 
 @dataclass(frozen=True)
 class Finding:
-    """`name`: a setting or a check; `state`: ok, wrong or unknown; `said`: why; `mend`: what to change."""
+    """What one check found. `name`: of a setting or a check; `state`: ok, wrong or unknown; `said`: why;
+    `mend`: what to change."""
 
     name: str
     state: str
@@ -68,9 +69,9 @@ def findings(site: Site, slurm: Slurm, say: Callable[[str], object] = print) -> 
 
 
 class Queue:
-    """Check by sinfo and sbatch --test-only, without a job. `options`: those with which sbatch accepts a job,
-    or None; `nodes`: on how many to try one, 2 at most; `wrong`: the error of each setting that has one, of
-    partition, account, qos, reservation and time."""
+    """Checks what settings can be without a job, by sinfo and sbatch --test-only. `options`: those with which
+    sbatch accepts a job, or None; `nodes`: on how many to try one, 2 at most; `wrong`: the error of each
+    setting that has one, of partition, account, qos, reservation and time."""
 
     def __init__(self, site: Site, slurm: Slurm):
         self.site, self.slurm = site, slurm
@@ -134,6 +135,7 @@ class Queue:
         self.wrong = {next((name for name in names if name in said.lower()), "partition"): said}
 
     def findings(self) -> Iterator[Finding]:
+        """Yield a Finding for each of those settings that is set, and for partition and account anyhow."""
         site, near = self.site, difflib.get_close_matches(self.site.partition, self.partitions, 1, 0.4)
         names = ", ".join(near or sorted(filter(None, self.partitions))[:5])
         account = f", such as {self.account}" if self.account else f": {_LISTED}"

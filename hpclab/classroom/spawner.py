@@ -152,7 +152,7 @@ class LearnerSpawner(SlurmSpawner):
 
     @staticmethod
     def apply_user_options(spawner: "LearnerSpawner", options: dict[str, Any]) -> None:
-        """Refuse, with status 400, all options but the name of a profile."""
+        """Only check: HTTPError 400 unless `options` are {} or ``{"profile": name}`` of a profile."""
         names = [one.name for one in spawner.hub_settings.profiles]
         if set(options) - {"profile"} or options.get("profile", names[0]) not in names:
             raise web.HTTPError(400, f"The one thing to choose is profile, one of {', '.join(names)}.")

@@ -34,8 +34,8 @@ _TOLD = ("kind", "lesson", "name", "said", "came", "score")  # fields of an entr
 
 @dataclass(frozen=True)
 class Summary:
-    """`learner`: the name given, or the pseudonym of the key; `made`: ISO time; an entry for each exercise
-    that is solved and each prediction that counts."""
+    """What a learner hands in. `learner`: the name given, or the pseudonym of the key; `made`: ISO time; an
+    entry for each exercise that is solved and each prediction that counts."""
 
     learner: str
     pseudonym: str

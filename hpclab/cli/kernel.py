@@ -139,6 +139,8 @@ class Kernel(IPythonKernel):
 
 
 class KernelApp(IPKernelApp):
+    """The program that starts a Kernel, which looks for modules in the working directory last, not first."""
+
     kernel_class = Type(Kernel)
 
     def init_path(self) -> None:

@@ -99,9 +99,9 @@ def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
 
 @dataclass(frozen=True)
 class Report:
-    """`seconds` of wall time, `peak_memory` in bytes (summed PSS of everything it started on this machine),
-    `nodes` that its pools had of a Slurm at most, and `failure`: "" or a sentence naming the cell and the
-    first line of its error. As a job of a site it `waited` so many seconds (None: not known)."""
+    """How a lesson ran: `seconds` of wall time, `peak_memory` in bytes (summed PSS of all it started on this
+    machine), `nodes` that its pools had of a Slurm at most, and `failure`: "" or a sentence naming the cell
+    and the first line of its error. As a site's job it `waited` so many seconds (None: not known)."""
 
     number: str
     name: str

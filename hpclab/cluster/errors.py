@@ -18,7 +18,7 @@ class JoinError(PoolError):
 
 
 class Cancelled(PoolError):
-    """`pool.cancel()` ended what was running."""
+    """The operation was ended by `pool.cancel()`."""
 
 
 class TaskExit(PoolError):

@@ -77,7 +77,8 @@ def is_stopped(pid: int) -> bool:
 
 
 class Roster(SchedulerPlugin):
-    """`names`: the nodes that are wanted, in the order of their ranks, joined or not.
+    """Plugin of Dask's scheduler that records a pool's nodes as they join and leave. `names`: the nodes that
+    are wanted, in the order of their ranks, joined or not.
 
     Dictionaries by name, with lost nodes as well: `submitted`, when a node was asked for on the pool's clock;
     `ranks`; `offsets`, seconds to add to a node's clock to get the pool's.

@@ -30,7 +30,8 @@ class StoredCorpusError(RuntimeError):
 
 @dataclass(frozen=True)
 class StoredCorpus:
-    """`tokens` is a read-only memory map, shape (tokens,), uint16: only what is touched is read again."""
+    """The tokens of a saved corpus and its `tokeniser`. `tokens` is a read-only memory map, shape (tokens,),
+    uint16: only the parts that are used are read from the disk."""
 
     tokens: numpy.memmap
     tokeniser: Tokeniser

@@ -28,8 +28,8 @@ _THREADS = "TOKENIZERS_PARALLELISM"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Tokeniser:
-    """`merges` holds pairs of tokens as little-endian uint16: 15 KB for 4,096 tokens, which travel with each
-    task, so that a worker needs no file from the notebook."""
+    """A byte-pair encoding of text. `merges` holds pairs of tokens as little-endian uint16: 15 KB for 4,096
+    tokens, which travel with each task, so that a worker needs no file from the notebook."""
 
     merges: bytes
 

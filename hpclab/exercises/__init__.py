@@ -59,8 +59,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """The number of its `lesson` ("05"), a `name`, a judge, and `hints` from vague to plain. The message of a
-    ValueError or `limits.Stopped` that the judge raises becomes the verdict."""
+    """An exercise: the number of its `lesson` ("05"), a `name`, a judge, and `hints` from vague to plain. The
+    message of a ValueError or `limits.Stopped` that the judge raises becomes the verdict."""
 
     lesson: str
     name: str

@@ -167,7 +167,7 @@ def call_on_cases(
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether `value` is a real number of Python or NumPy, infinity included."""
+    """Whether `value` is a real number of Python or NumPy; infinity is one, NaN and a truth value are not."""
     return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
 
 

@@ -23,8 +23,8 @@ from hpclab.models.gpu_memory import SECTOR
 
 @dataclass(frozen=True)
 class LearnerLaunch:
-    """``kernel[grid, block](*arrays)``, with what the output, the last array, is `expected` to hold
-    afterwards; `said` names the launch to the learner."""
+    """A launch of a learner's kernel, ``kernel[grid, block](*arrays)``, with what the output, the last array,
+    is `expected` to hold afterwards; `said` names the launch to the learner."""
 
     said: str
     grid: tuple[int, ...]

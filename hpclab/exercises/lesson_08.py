@@ -74,6 +74,7 @@ AVERAGE = Exercise("08", "average", judges.by_function(
 
 
 def _efficiency(seconds: Mapping[int, float], scaling: str) -> float:
+    """The efficiency at the most ranks of `seconds` (by number of ranks); `scaling` is "strong" or "weak"."""
     most = max(seconds)
     return seconds[1] / seconds[most] / (most if scaling == "strong" else 1)
 

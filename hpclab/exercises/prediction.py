@@ -19,9 +19,9 @@ _CLOSE = 1.1  # nobody needs to explain a tenth
 
 @dataclass
 class Prediction:
-    """A number between `low` and `high`, in `unit` as the learner reads it; `value` is None at first.
-    `lesson` is the number of the lesson that asks ("05"). What to look at first where it was wrong is
-    `too_high` or `too_low`."""
+    """A learner's prediction of a number between `low` and `high`, in `unit` as the learner reads it; `value`
+    is None at first. `lesson` is the number of the lesson that asks ("05"). What to look at first where it
+    was wrong is `too_high` or `too_low`."""
 
     name: str
     unit: str

@@ -69,7 +69,7 @@ class Experiment:
         yield from itertools.product(sorted(counts, reverse=True), range(up, self.repeats))
 
     def settings(self) -> dict[str, Any]:
-        """The parameters that all of its Results have."""
+        """The parameters, by name, that all of its Results have beside those of their point."""
         raise NotImplementedError
 
     def mine(self, results: Sequence[Result]) -> list[Result]:

@@ -32,6 +32,7 @@ _USUAL_CACHE, _LARGEST = 2**25, 2**28
 # Without Python's lock, so that threads run at once.
 @njit(nogil=True, fastmath=True)
 def read(a):
+    """The sum of `a`."""
     total = 0.0
     for i in range(a.size):
         total += a[i]
@@ -40,18 +41,21 @@ def read(a):
 
 @njit(nogil=True)
 def copy(a, b):
+    """Copy `a` into `b`."""
     for i in range(a.size):
         b[i] = a[i]
 
 
 @njit(nogil=True)
 def triad(a, b, c):
+    """Write a + 0.5 b into `c`."""
     for i in range(a.size):
         c[i] = a[i] + 0.5 * b[i]
 
 
 @njit(nogil=True, fastmath={"contract"})
 def multiply_add(x, factor, addend, rounds):
+    """Replace each x by x * factor + addend, _FMA times in each of `rounds` rounds, in place."""
     for _ in range(rounds):
         for i in range(x.size):
             value = x[i]

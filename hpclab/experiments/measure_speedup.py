@@ -21,6 +21,8 @@ def _threads(name: str, given: object) -> tuple[int, ...]:
 
 
 class _Sweep(Experiment):
+    """What both sweeps share: a count `along` which they go, how they name their work, and their fit."""
+
     NAME = "measure speedup"
     along: ClassVar[str]
     weak = False
@@ -35,14 +37,15 @@ class _Sweep(Experiment):
         return {"work": getattr(work, "__name__", type(work).__name__), "scaling": scaling}
 
     def _measured(self, count: int, sample: Sample, where: dict[str, Any], **of: Any) -> Results:
-        """The measured "makespan" and "cpu" of one repeat with `count` threads or processes."""
+        """The measured "makespan" and "cpu" of a repeat with `count` threads or processes, timed as `sample`.
+        `where` are more of its environment, `of` other fields of a Result, such as run and repeat."""
         of["environment"] = environment(sample, python=platform.python_version(), **where)
         return self.make_results({"makespan": sample.wall, "cpu": sample.cpu}, {self.along: count}, **of)
 
 
 @dataclass(frozen=True)
 class ThreadSweep(_Sweep):
-    """A Numba `kernel` at each of `threads` threads (all up to this machine's cores, or 8, where empty).
+    """Calls of a Numba `kernel`, timed at each number of `threads` (where empty, 1 to the cores, at most 8).
 
     It is called as ``kernel(*arguments(work))``; `work` is 1, or with `weak` the number of threads.
     """
@@ -86,7 +89,7 @@ class ThreadSweep(_Sweep):
 
 @dataclass(frozen=True)
 class ProcessSweep(_Sweep):
-    """``pool.map(task, items)`` on each of `processes` processes; a speedup needs 1 among them."""
+    """``pool.map(task, items)``, timed at each number of `processes`; a speedup needs 1 among them."""
 
     task: Callable[[Any], object] = checks.field(checks.instance, of=Callable, called="a function")
     items: Sequence[object] = checks.field(checks.instance, of=Sequence, called="a list")

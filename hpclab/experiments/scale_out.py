@@ -48,8 +48,9 @@ class Serial:
 
 @dataclass(frozen=True)
 class ScaleOut(Experiment):
-    """`nodes` are the points of a sweep, each `repeats` times. With a `store` the text lies on that emulated
-    store, each chunk in stripes over all of its servers; else where the environment's files are."""
+    """A corpus tokenised on a pool, timed at each number of `nodes`, `repeats` times. With a `store` the text
+    lies on that emulated store, each chunk in stripes over all of its servers; else where the environment's
+    files are."""
 
     NAME = "scale out"
     corpus_bytes: int = checks.field(checks.integer, 8 * 2**20, low=SMALLEST_LIMIT, high=2**36, unit="bytes")

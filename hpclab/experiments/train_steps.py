@@ -34,8 +34,9 @@ SUMMED = (*PARTS, "idle")
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of a step's `parts` at some number of ranks, on this machine's own link and disk; bytes/s at
-    which its ranks sum gradients, which no emulated link can exceed; samples of a rank."""
+    """What a step costs at some number of ranks, on this machine's own link and disk: seconds of its `parts`;
+    the `rate` in bytes/s at which its ranks sum gradients, which no emulated link can exceed; its `size` in
+    samples of a rank."""
 
     parts: Mapping[str, float]
     rate: float
@@ -44,8 +45,10 @@ class Costs:
 
 @dataclass(frozen=True)
 class TrainSteps(Experiment):
-    """`batch` samples: of each rank ("weak" scaling) or of all together ("strong"); `bucket` in bytes; `link`
-    None is this machine's own, else emulated, as is a `store` on which the tokens lie, else on the disk."""
+    """Data-parallel training steps of a GPT, timed at each number of `ranks`. `batch` are the samples of each
+    rank ("weak" scaling) or of all together ("strong"); `bucket` is in bytes. Gradients travel over an
+    emulated `link`, or where it is None over this machine's own; tokens are read from an emulated `store`, or
+    where it is None from the disk."""
 
     NAME = "train steps"
     ranks: tuple[int, ...] = checks.field(counts, (1, 2, 4))

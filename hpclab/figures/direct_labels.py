@@ -27,7 +27,7 @@ _SIDES = (  # how far across and up, in parts of the reach; which part of the te
 
 @dataclass(frozen=True)
 class Label:
-    """`text` for the point (x, y), in the data's units."""
+    """A label: its `text`, and the point (x, y) that it names, in the data's units."""
 
     x: float
     y: float
@@ -125,10 +125,10 @@ class FreeSpace:
                 self._texts += boxes
 
     def find(self, point: Any, size: Any, also: Sequence[Bbox] = ()) -> tuple[Bbox, Any] | None:
-        """Find the free box nearest to `point` for a text of this `size`, off the boxes `also`. Return it
-        with the end of the line that leads there from the point, or with None where it is so near that it
-        needs no line; return None without room. A line that crosses a text or a mark, or worse, another line,
-        is taken only for want of a better one."""
+        """Find the free box nearest to `point` for a text of `size` (width, height), off the boxes `also`,
+        all in points of the figure. Return it with the place at its edge where the line from `point` ends, or
+        with None where it is so near that it needs no line; return None without room. A line that crosses a
+        text or a mark, or worse, another line, is taken only for want of a better one."""
         (x, y), (width, height), frame = point, size, self.frame
         taken = numpy.array([box.extents for box in (*self.taken, *also)]).reshape(-1, 4)
         best, worth = None, 4

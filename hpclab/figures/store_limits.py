@@ -16,7 +16,7 @@ _COLOURS = {"servers": "storage", "clients' links": "transfer", "metadata": "wai
 
 
 def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
-    """Draw axes to `most` bytes/s with bandwidths (parameter "clients") as marks; curves come `over` them."""
+    """Draw axes to `most` bytes/s with bandwidths (parameter "clients") as marks; `over` draws the curves."""
     found = [one for one in results if one.quantity == "bandwidth"]
     scales.logarithmic(ax, "y", "B/s", "All clients together")
     ax.set_xscale("log", base=2)

@@ -34,10 +34,11 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """`seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says; `numba_cuda`,
-    `torch`: versions, "" where not installed; `compiler`: the CUDA (12 or 13) of the compiler that numba-cuda
-    would use, 0 for none, or SYSTEM; `torch_cuda`: that of torch, 0 for a CPU build; `kernel_module`: the
-    system runs NVIDIA's driver; `wsl`: WSL2 with a GPU passed through."""
+    """What there is here of NVIDIA GPUs and of software for them. `seen`: the GPUs as NVIDIA's tools list
+    them; `driver`: what libcuda itself says; `numba_cuda`, `torch`: versions, "" where not installed;
+    `compiler`: the CUDA (12 or 13) of the compiler that numba-cuda would use, 0 for none, or SYSTEM;
+    `torch_cuda`: that of torch, 0 for a CPU build; `kernel_module`: the system runs NVIDIA's driver; `wsl`:
+    WSL2 with a GPU passed through."""
 
     seen: tuple[Gpu, ...] = ()
     driver: Driver = Driver()
@@ -51,6 +52,7 @@ class GpuFacts:
 
     @property
     def name(self) -> str:
+        """The first GPU's name, or "an NVIDIA GPU"."""
         return self.driver.name or (self.seen[0].name if self.seen else "an NVIDIA GPU")
 
 

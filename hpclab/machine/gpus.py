@@ -16,7 +16,8 @@ _SMALLEST_AMD = 4 * 2**30  # an integrated GPU's own memory is smaller, and ROCm
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """`memory` in bytes, 0 where unknown; `backend` is PyTorch's device type: cuda (ROCm too), mps, xpu."""
+    """A GPU of this machine: `memory` in bytes, 0 where unknown; `backend` is PyTorch's device type: cuda
+    (ROCm too), mps, xpu."""
 
     name: str
     vendor: str

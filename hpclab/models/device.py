@@ -26,8 +26,8 @@ launch that nothing hides, or one from Python, costs more."""
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Roof:
-    """Two lines: `bandwidth` in bytes/s and `rate` in FLOP/s, on one of BASES. `assumed` names those of the
-    two that nobody measured on this device: they are a usual share of what is sold."""
+    """A device's roofline, two lines: `bandwidth` in bytes/s and `rate` in FLOP/s, on one of BASES. `assumed`
+    names those of the two that nobody measured on this device: they are a usual share of what is sold."""
 
     bandwidth: float
     rate: float
@@ -55,8 +55,8 @@ class Roof:
 
 @dataclass(frozen=True, repr=False)
 class Device:
-    """Rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold` are peaks,
-    `reached` what was measured. 0 is unknown, and then not modelled."""
+    """What a GPU or CPU can do: rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold`
+    are peaks, `reached` what was measured. 0 is unknown, and then not modelled."""
 
     title: str
     origin: Origin

@@ -21,8 +21,9 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """`p` ranks, `n` bytes as the field quotes them (nccl-tests: the whole vector; what one rank sends
-    altogether in an all-to-all), and `move(m)`, the seconds of a message of m bytes between two ranks."""
+    """What a collective's formula is given: `p` ranks, `n` bytes as the field quotes them (nccl-tests: the
+    whole vector; what one rank sends altogether in an all-to-all), and `move(m)`, the seconds of a message of
+    m bytes between two ranks."""
 
     p: int
     n: float

@@ -130,7 +130,7 @@ class Finding:
     threads: tuple[tuple[int, int, int], ...] = ()
 
     @property
-    def error(self) -> bool:
+    def is_error(self) -> bool:
         return self.kind in ERRORS
 
 
@@ -180,7 +180,7 @@ class KernelTrace:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.error)
+        return tuple(finding for finding in self.findings if finding.is_error)
 
     def select(self, **wanted: Any) -> list[Request]:
         """The requests with these values: ``select(space="global", kind="load", array="a", line=3)``."""

@@ -21,8 +21,9 @@ _DRAWS, _ROUNDS, _TUNING = 400, 15, 1.345  # the last is Huber's: 95 % efficienc
 
 @dataclass(frozen=True)
 class Line:
-    """`latency` in seconds, `bandwidth` in bytes/s (inf where larger messages took no longer), the run ids of
-    the points, and, shape (400, 2), latency and seconds per byte fitted to resampled points."""
+    """A line fitted to times of messages by size: `latency` in seconds, `bandwidth` in bytes/s (inf where
+    larger messages took no longer), the run ids of the points, and `draws`, shape (400, 2), latency and
+    seconds per byte fitted to resampled points."""
 
     latency: float
     bandwidth: float

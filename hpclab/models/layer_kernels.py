@@ -77,6 +77,7 @@ class Work:
 
     @property
     def tokens(self) -> int:
+        """Tokens of a micro-batch on this rank."""
         return self.plan.tokens(self.model)
 
     @property

@@ -7,7 +7,8 @@ from hpclab import checks
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds to open a file, decode a sample, start a worker, hand over a batch; B/s of reading."""
+    """What a loader's parts cost: seconds to open a file, decode a sample, start a worker, hand over a batch;
+    B/s of reading."""
 
     open: float
     bandwidth: float

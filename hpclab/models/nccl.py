@@ -25,12 +25,12 @@ COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatency
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
 _LL_BYTES = 8 * 512  # bytes each must have times a channel's threads, per rank, before a further one opens
 Way = tuple[float, float]
-"""Seconds that NCCL expects, and those it takes without the launch."""
+"""A way to do a collective: seconds that NCCL expects, and those that it takes without the launch."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """`gpus` on `nodes`, as many on each, and what joins them."""
+    """Where the ranks of NCCL are: `gpus` on `nodes`, as many on each, and what joins them."""
 
     nvlink: NVLink
     gpus: int
@@ -43,6 +43,7 @@ class Job:
 
     @property
     def per_node(self) -> int:
+        """GPUs of each node that take part."""
         return self.gpus // self.nodes
 
     @property
@@ -121,7 +122,8 @@ def _tree(size: float, job: Job) -> Way:
 
 
 def _nvls(size: float, job: Job) -> Way:
-    """The NVSwitch adds and multicasts, a round of chunks after another: one for each channel and GPU.
+    """An all-reduce on one node, which the NVSwitch adds and multicasts, a round of chunks after another: one
+    for each channel and GPU.
 
     Two rounds more fill and drain the pipeline (adding, spreading).
     """
@@ -134,7 +136,8 @@ def _nvls(size: float, job: Job) -> Way:
 
 
 def _nvls_tree(size: float, job: Job) -> Way:
-    """Each node adds in its NVSwitch and a double binary tree joins the nodes, a round on each of its levels.
+    """An all-reduce on several nodes: each adds in its NVSwitch and a double binary tree joins them, a round
+    on each of its levels.
 
     The network carries each byte once each way between two nodes, twice among more, where half of the nodes
     have two below them.

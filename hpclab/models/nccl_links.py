@@ -20,7 +20,8 @@ five they close only where a GPU passes on for GPU 4, which knows one of the oth
 
 
 class Tuning(NamedTuple):
-    """NCCL's own expectations (tuning.cc): seconds before the first step, LL's share of a bandwidth."""
+    """What NCCL expects (tuning.cc): `base`, by protocol, seconds before the first step; `ll_share`, the
+    bandwidth of LL, its low-latency protocol, over that of Simple."""
 
     base: Mapping[str, float]
     ll_share: float

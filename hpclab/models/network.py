@@ -71,7 +71,8 @@ class Level:
 
 @dataclass(frozen=True)
 class Topology:
-    """`links` and the `levels` at which ranks meet, nearest first; ranks that share none are not connected.
+    """A machine's network: its `links`, and the `levels` at which ranks meet, nearest first; ranks that share
+    no level are not connected.
 
     `place` is the same machine as `communication.predict` takes it, None where no published measurement holds
     for it.
@@ -84,8 +85,9 @@ class Topology:
     place: Any = None
 
     def ways(self, source: Numbers, target: Numbers) -> tuple[Numbers, Numbers]:
-        """The links from each of `source` to each of `target`, in the order they are crossed, -1 where there
-        are fewer, shape (pairs, hops); and the numbers of the levels where they meet, -1 in a rank itself."""
+        """The links from ``source[i]`` to ``target[i]``, both ranks, in the order they are crossed, -1 where
+        there are fewer, shape (pairs, hops); and the numbers of the levels where each pair meets, -1 in a
+        rank itself. ValueError where two ranks are not connected."""
         hops = max(len(level.out) + len(level.into) + 1 for level in self.levels)
         way, met = numpy.full((len(source), hops), -1, "i4"), numpy.full(len(source), -1)
         for number, level in enumerate(self.levels):

@@ -22,8 +22,8 @@ MOST_THREADS = 1024  # of a block
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """`blocks` and `warps` resident on a multiprocessor that can hold `most` warps; `fit` has, for "warps",
-    "blocks", "registers" and "shared memory", the blocks that it alone would let in."""
+    """How many `blocks` and `warps` are resident on a multiprocessor that can hold `most` warps; `fit` has,
+    for "warps", "blocks", "registers" and "shared memory", the blocks that it alone would let in."""
 
     blocks: int
     warps: int

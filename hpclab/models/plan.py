@@ -15,7 +15,7 @@ PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number th
 
 
 class ZeroStage(NamedTuple):
-    """What is sharded over the replicas, and the collectives that this takes."""
+    """A stage of ZeRO: what is sharded over the replicas, and the collectives that this takes."""
 
     sharded: tuple[str, ...] = ()
     each_pass: tuple[str, ...] = ()  # of every micro-batch, backward
@@ -43,7 +43,7 @@ ZERO = (
 
 @dataclass(frozen=True)
 class Plan:
-    """`batch` sequences a step over all GPUs, `micro_batch` of them at once on a rank.
+    """How a step is spread over GPUs: `batch` sequences over all of them, `micro_batch` at once on a rank.
 
     Degrees, whose product is `gpus`: `data`, `tensor`, `context` (each rank has a part of every sequence)
     and `pipeline`, whose stages are cut into `chunks` each (1: 1F1B, more: interleaved). `zero` is a stage of

@@ -16,8 +16,8 @@ from hpclab.models.topologies import cluster, cube_mesh, dragonfly, single_node
 
 @dataclass(frozen=True)
 class Preset:
-    """`build(ranks)` gives a topology of at least so many ranks, `joins(ranks)` the place that
-    `communication.predict` takes, None where it has no model; `ranks_per_node` is how nodes are filled."""
+    """A machine to try: `build(ranks)` gives a topology of at least so many ranks, `joins(ranks)` the place
+    that `communication.predict` takes, None without a model; `ranks_per_node` is how nodes are filled."""
 
     title: str
     ranks_per_node: int

@@ -51,7 +51,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How it is launched: `blocks` of `threads` threads, `registers` each and `shared_memory` bytes a block;
+    """A kernel's launch: `blocks` of `threads` threads, `registers` each and `shared_memory` bytes a block;
     `in_flight` are the bytes that one thread asks for before it waits (two float32 loads and a store: 12)."""
 
     blocks: int
@@ -68,8 +68,8 @@ class Launch:
 
 @dataclass(frozen=True, repr=False)
 class KernelTime:
-    """`seconds` that the kernel should take, its `bound`, one of BOUNDS, and `parts`: what each would cost
-    alone, bytes under "memory", or under "latency" where too few are in flight."""
+    """A kernel's predicted `seconds`, its `bound`, one of BOUNDS, and `parts`, the seconds that each would
+    cost alone: those of moving bytes under "memory", or under "latency" where too few bytes are in flight."""
 
     work: Work
     roof: Roof

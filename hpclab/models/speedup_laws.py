@@ -15,10 +15,11 @@ Array = NDArray[numpy.float64]
 
 
 class Law:
-    """What the three have in common; `parameters` are named with the largest value of each.
+    """A law of speedup; `parameters` are named with the largest value of each.
 
-    `terms` writes a law as a sum for the fit in `scaling.py`: of times for Amdahl and USL, of rates for
-    Gustafson, with coefficients that cannot be negative; `from_coefficients` turns those back into a law.
+    `terms` writes it for the fit in `scaling.py` as a sum of terms, shape (points, terms), times coefficients
+    that cannot be negative: of times for Amdahl and USL, of rates for Gustafson. It returns the terms and
+    what they sum to; `from_coefficients` returns the law and its speed at n = 1.
     """
 
     name: ClassVar[str]
@@ -118,7 +119,8 @@ def processors(n: ArrayLike) -> Array:
 
 
 def array(must: str, values: ArrayLike, low: float, high: float) -> Array:
-    """`values` as numbers from `low` to `high`; ValueError says what they `must` be."""
+    """`values` as an array of numbers from `low` to `high`, both included. For anything else, NaN too,
+    ValueError, whose sentence begins with `must` ("n must be numbers of processors")."""
     try:
         found = numpy.asarray(values, dtype=float)
     except (TypeError, ValueError):

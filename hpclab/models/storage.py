@@ -48,8 +48,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """`servers`, how many opens/s their `metadata` takes, each client's `link` in B/s and the `latency` in s
-    that a file costs once, whoever else is there."""
+    """A storage system: its `servers`, how many opens/s their `metadata` takes, each client's `link` in B/s
+    and the `latency` in s that a file costs once, whoever else is there."""
 
     servers: tuple[Server, ...]
     metadata: float = math.inf

@@ -21,7 +21,7 @@ FLAT = 10  # bytes a parameter: gradients are laid out one after the other (4) a
 
 @dataclass(frozen=True)
 class StepTime:
-    """`seconds` of a step; `parts` by name sum to it, communication `hidden` by computing is not in it."""
+    """A modelled step: `parts` by name sum to `seconds`, communication `hidden` by computing is not in it."""
 
     seconds: float
     parts: Mapping[str, float]

@@ -93,11 +93,11 @@ def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> N
     """Make every backward pass run `call()` as soon as all of `parameters` have their gradients."""
     missing = set(parameters)
 
-    def count(parameter: Tensor) -> None:
+    def tick_off(parameter: Tensor) -> None:
         missing.discard(parameter)
         if not missing:
             missing.update(parameters)
             call()
 
     for parameter in parameters:
-        parameter.register_post_accumulate_grad_hook(count)
+        parameter.register_post_accumulate_grad_hook(tick_off)

@@ -22,8 +22,8 @@ from hpclab.workloads.gpt import GPT, MLP
 
 
 class Experts(nn.Module):
-    """`count` MLPs of widths `hidden` and `inside` in place of one, on one process; a token goes through
-    `top` of them. `tokens_per_expert` counts those of each in the last forward pass."""
+    """A mixture of experts on one process: `count` MLPs of widths `hidden` and `inside` in place of one; a
+    token goes through `top` of them. `tokens_per_expert` counts those of each in the last forward pass."""
 
     def __init__(self, hidden: int, inside: int, count: int, top: int):
         super().__init__()

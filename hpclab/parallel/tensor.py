@@ -55,8 +55,8 @@ def summed(x: Tensor, group: Any) -> Tensor:
 
 
 class RowParallel(nn.Module):
-    """A linear layer on this rank's part of the inputs. ``leave(y)`` sums outputs over the ranks; the bias is
-    added once, after it."""
+    """A linear layer on this rank's part of the inputs. `leave` is a function of its outputs that sums them
+    over the ranks; the bias is added once, after it."""
 
     def __init__(self, linear: Any, group: Any, leave: Callable):
         super().__init__()

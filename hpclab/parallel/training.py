@@ -26,11 +26,9 @@ WARMUP = 2  # steps whose times are left out: memory is taken for the first time
 
 @dataclass(frozen=True)
 class Training:
-    """`steps` measured steps of a GPT of `shape` on `batch` samples over all ranks, with AdamW.
-
-    Gradients travel in buckets of `bucket` bytes, with `overlap` while others are computed, over `link`
-    (None: the machine's own).
-    """
+    """What ranks are to train: `steps` measured steps of a GPT of `shape`, with AdamW, each on `batch`
+    samples over all ranks. Gradients travel in buckets of `bucket` bytes, with `overlap` while others are
+    computed, over `link` (None: the machine's own)."""
 
     shape: Transformer
     batch: int

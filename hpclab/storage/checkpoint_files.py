@@ -80,6 +80,8 @@ class LoadPlanner(DefaultLoadPlanner):
 
 
 class Reader(FileSystemReader):
+    """DCP's own, which takes the metadata from a manifest that `check` found to be whole."""
+
     def check(self, rank: int, ranks: int) -> None:
         """Set `step` and `metadata` from the manifest; Damaged or OSError says why the checkpoint is not
         whole. Its files must be those listed, plain and of their size; of their checksums this rank checks

@@ -26,7 +26,7 @@ Request = tuple[int, dict[str, Any], bytes]
 
 
 class StripedFileSystem(AbstractFileSystem):
-    """Made by `StripedStore.client`, which says what the arguments are.
+    """What a client sees of a StripedStore; `StripedStore.client` makes it, and says what the arguments are.
 
     One client is one machine: what is forked from its process shares its link; a copy that was pickled has a
     link of its own. Every process and thread has its own connections. What these programs take beside what

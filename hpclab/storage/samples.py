@@ -18,8 +18,9 @@ class StoredSamplesError(RuntimeError):
 
 
 class Samples(Dataset):
-    """`samples[i]` are `length` tokens, int32; made by `open_samples`. Reading marks its fetch ("input") and
-    its decode ("compute") for a Trace. It may be pickled and forked: each process opens its own files."""
+    """A Dataset of torch: `samples[i]` are `length` tokens, int32; `open_samples` makes it. Reading marks
+    fetch ("input") and decode ("compute") for a Trace. It may be pickled and forked: each process opens its
+    own files."""
 
     name = "samples.uint16"  # the file, where there is only one
 

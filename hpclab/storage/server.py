@@ -90,12 +90,14 @@ class Server(socketserver.ThreadingTCPServer):
             self.room -= length
 
     def read(self, number: int, start: int, end: int) -> memoryview:
+        """Bytes `start` to `end` of an object; OSError where it has none."""
         content = self.objects.get(number, b"")
         if not 0 <= start < end <= len(content):
             raise OSError(errno.ENOENT, "A file of the striped store was removed or replaced meanwhile.")
         return memoryview(content)[start:end]
 
     def remove(self, number: int) -> None:
+        """Remove an object, if there is one, and give its room back."""
         self.reserve(-len(self.objects.pop(number, b"")))
 
     def number(self) -> int:
@@ -114,16 +116,19 @@ class Server(socketserver.ThreadingTCPServer):
         return before
 
     def find(self, name: str) -> dict[str, Any]:
+        """The file of this name, as `show` was given it; OSError where there is none."""
         if file := self.files.get(name):
             return file
         raise OSError(errno.ENOENT, f"The striped store has no file {name!r:.80}.")
 
     def forget(self, name: str) -> dict[str, Any]:
+        """Take the name off a file, and return that file; OSError where there is none."""
         with self.lock:
             self.find(name)
             return self.files.pop(name)
 
     def names(self) -> dict[str, dict[str, Any]]:
+        """All files by name."""
         return self.files.copy()
 
     def statistics(self) -> dict[str, int]:
@@ -204,6 +209,7 @@ def main() -> None:
 
 
 def sleep_until(moment: float) -> None:
+    """Sleep until `moment` on time.monotonic()."""
     time.sleep(max(0.0, moment - time.monotonic()))
 
 

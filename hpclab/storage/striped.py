@@ -34,11 +34,11 @@ START = 20.0  # seconds for a server to start
 
 
 class StripedStore:
-    """`servers` with their rates (`models.storage.Server`), a metadata server of `metadata` opens/s, a
-    `latency` in seconds for each open; each server holds `capacity` bytes. Starts them; ends with `close()`,
-    its `with` block, or this process, whichever way that ends. What is faster than these programs cannot be
-    emulated; operations and opens of math.inf come at Python's own rate, which is no number to report.
-    """
+    """An emulated striped store: `servers` with their rates (`models.storage.Server`), a metadata server of
+    `metadata` opens/s, a `latency` in seconds for each open; each server holds `capacity` bytes. Starts them;
+    ends with `close()`, its `with` block, or this process, whichever way that ends. What is faster than these
+    programs cannot be emulated; operations and opens of math.inf come at Python's own rate, which is no
+    number to report."""
 
     def __init__(
         self,

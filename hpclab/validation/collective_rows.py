@@ -87,7 +87,7 @@ def _time(row: Row, case: Case) -> float:
 
 
 def _peak(row: Row) -> Observation:
-    """A row of peak bandwidths over a `link`."""
+    """Read a row of peak bandwidths on one node, whose field `link` is such as "H100 NVLink4"."""
     words, link = row.text("measurement"), row.text("link")
     copy = "p2p" in words.lower()
     gpus = 2 if copy else row.count("gpus", 1, 1_000_000, 0)

@@ -207,7 +207,8 @@ def _enter_clauses(found: Hardware, listed: list[Token], field: str) -> None:
 
 
 def _clause(found: Hardware, what: str, part: list[Token], kinds: str, field: str) -> None:
-    """Enter the counts and rates of one clause, whose tokens are `part` and their kinds `kinds`."""
+    """Enter the counts and rates of one clause of `field` in `found`. Of "4x HDR", `what` is "ports" (see
+    _CLAUSES), `part` its tokens and `kinds` their kinds, "NXS"."""
     counts = [token.number for token in part if token.kind == "N"]
     rates = [token for token in part if token.kind == "S"]
     of_gpu, numbers = kinds.endswith("U") and "R" in kinds, found.numbers

@@ -72,7 +72,8 @@ def read(table: Table) -> list[Observation]:
 
 
 def baseline(observations: Sequence[Observation]) -> list[float]:
-    """The median of the same result in all rows with the same type of drives (MLPerf: workload)."""
+    """For each observation the median value of the same result in all rows with the same type of drives
+    (MLPerf: the same workload and accelerator)."""
     return median_line(observations, lambda _: 1.0)
 
 

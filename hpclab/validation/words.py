@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 
 class Token(NamedTuple):
-    """Its `kind`, the `name` it stands for (a GPU, a network, a remark), its `number`, and the `text`."""
+    """A part of a text: its `kind`, the `name` it stands for (a GPU, a network, a remark), its `number`, and
+    the `text` itself."""
 
     kind: str
     name: str

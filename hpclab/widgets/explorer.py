@@ -66,7 +66,7 @@ Row = Any  # controls by name, or a widget
 
 
 def control(kind: type, label: str, **traits: Any) -> Any:
-    """A control of `kind`, a class of ipywidgets, as long as its label; a slider takes what room there is."""
+    """A control of `kind`, a class of ipywidgets, as wide as it needs; a slider takes what room there is."""
     layout = {"width": "auto", **({"flex": "1 1 300px"} if hasattr(kind, "readout") else {})}
     if kind is not widgets.Button:
         traits = {"style": {"description_width": "initial"}, **traits}
@@ -110,19 +110,19 @@ def show(visible: bool, *controls: widgets.Widget) -> None:
 
 
 class Explorer(widgets.VBox):
-    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note, and
-    what comes `after` it. A subclass says what is shown; each of its methods is given the values of the
-    controls that its parameters name, and `*every` names all:
+    """A picture with controls: `rows` of them by name (or any widget as a row) above, rows `under` it; then a
+    note, and what comes `after` it. A subclass says what is shown, in methods that are called with the values
+    of the controls that their parameters name; `*every` names all:
 
     - `draw(ax, ...)` draws on Axes of HEIGHT pixels, or, without a parameter `ax`, returns a diagram's markup
       or the Axes it made; `shown` is what it returned. It stands until one of its controls changes.
-    - `move(ax, ...)` gives an Overlay of those Axes, laid over them at every key press, in about 1 ms.
-    - `describe(...)` says what moved: read out, and the overlay's alternative text; by default the title.
-    - `notes(...)` gives lines to stand under the picture, the first of them in full ink.
-    - `adapt(name)` comes before all of these when the control of that name has changed, and with "" at the
-      beginning; the controls that it sets are drawn with it, once.
+    - `move(ax, ...)` returns an Overlay of those Axes, laid over them at every key press, in about 1 ms.
+    - `describe(...)` returns what a screen reader reads, also the overlay's alternative text; else the title.
+    - `notes(...)` returns the lines of the note, the first in full ink, unless it is "", the others in grey.
+    - `adapt(name)` is called before all of these when the control of that name has changed, and with "" at
+      the beginning; it may set other controls, which are drawn with it, once.
 
-    What raises an error becomes a sentence in place of the picture.
+    An error that one of them raises becomes a sentence in place of the picture.
     """
 
     HEIGHT = 430.0
@@ -167,7 +167,7 @@ class Explorer(widgets.VBox):
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Draw all that is set inside as one change, and have it read out."""
+        """Draw what a `with` block sets of the controls as one change; a screen reader reads what is new."""
         self._held = True
         try:
             yield

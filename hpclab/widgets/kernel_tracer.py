@@ -78,8 +78,8 @@ def _list(trace: KernelTrace) -> str:
     else:
         rows = ""
         for finding in trace.findings:
-            colour = style.ink(style.COLOUR["transfer" if finding.error else "queue wait"])
-            word = f"{'Error' if finding.error else 'Cost'}, {finding.kind}"
+            colour = style.ink(style.COLOUR["transfer" if finding.is_error else "queue wait"])
+            word = f"{'Error' if finding.is_error else 'Cost'}, {finding.kind}"
             rows += f'<li><b style="color:{colour}">{word}</b>: {escape(finding.message)}</li>'
         said = f'<ul style="margin:4px 0;padding-left:1.2em">{rows}</ul>'
     return f'<div role="group" aria-label="Findings">{said}</div>'

@@ -12,7 +12,8 @@ from hpclab.models.transformer import Transformer
 
 
 class Attention(nn.Module):
-    """Each token looks at those before it: (batch, tokens, hidden) in and out, in `heads` heads."""
+    """Causal multi-head self-attention: each token looks at itself and those before it. (batch, tokens,
+    hidden) in and out, in `heads` heads."""
 
     def __init__(self, hidden: int, heads: int):
         super().__init__()
@@ -34,7 +35,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Each token by itself: up to four times the width, and down again."""
+    """Two linear layers with GELU between, for each token by itself: from `hidden` to `inside` and back."""
 
     def __init__(self, hidden: int, inside: int):
         super().__init__()

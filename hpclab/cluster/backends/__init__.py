@@ -57,7 +57,7 @@ class Backend:
             )  # fmt: skip
 
     def label(self, nodes: int) -> str:
-        """Return in one line what `nodes` nodes are: ``2 processes on this machine's 8 cores``."""
+        """Return a line that describes so many nodes: of two, ``2 processes on this machine's 8 cores``."""
 
     def specification(self, names: list[str]) -> dict[str, Any]:
         """Return Dask's `worker_spec` with the nodes of these names."""

@@ -62,8 +62,9 @@ def _wrong(setting: str, allowed: str, value: object) -> ValueError:
     return ValueError(f"{setting} must be {allowed}, not {checks.shown(value)}.")
 
 
-def _text(setting: str, value: object, such: str = "") -> str:
-    """Return `value` if it is text; else raise ValueError with what YAML made of it without quotes."""
+def _text(setting: str, value: object, example: str = "") -> str:
+    """Return `value` if it is text; else raise ValueError with what YAML made of it without quotes, and with
+    `example`, which follows "put it in quotes": ``', such as "00:30:00"'``."""
     if isinstance(value, str):
         return value
     kind, why, of_file = checks.shown(value), "", "jobqueue.yaml" in setting
@@ -78,9 +79,9 @@ def _text(setting: str, value: object, such: str = "") -> str:
     elif isinstance(value, Mapping):
         why = ", because of the colon in it"
     if not of_file:  # the shell takes a first pair of quotes away
-        such = f", for Dask and not the shell: '\"{value}\"'"
+        example = f", for Dask and not the shell: '\"{value}\"'"
     raise ValueError(
-        f"{setting} must be text: put it in quotes{such}. Without them it is read as {kind}{why}."
+        f"{setting} must be text: put it in quotes{example}. Without them it is read as {kind}{why}."
     )
 
 

@@ -24,7 +24,7 @@ _LONGEST_QUOTED = 512
 
 @dataclass(frozen=True)
 class Home:
-    """`path`: a directory of this user's own. `passed_over`: why no better one, a sentence each."""
+    """A directory at `path` that is this user's own; `passed_over`: why no better one, a sentence each."""
 
     path: Path
     passed_over: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ MARK = "HPCLAB_SLURM_MARK"  # set for the daemons and, by the task prolog, for e
 
 @dataclass(frozen=True)
 class Process:
-    """`pid`, and `started`: clock ticks from boot to its start, as in /proc."""
+    """One process of this machine: `pid`, and `started`, clock ticks from boot to its start, as in /proc."""
 
     pid: int
     started: int

@@ -43,6 +43,7 @@ class LocalSlurm:
 
     @property
     def shape(self) -> Shape:
+        """Its size; SlurmError where it is down."""
         if sizes := self.state.get("shape"):
             return Shape(*sizes)
         raise SlurmError("This Slurm is down; hpclab slurm up starts one.")
@@ -191,7 +192,8 @@ def down() -> bool:
 
 
 def _directories() -> Iterator[Path]:
-    """Directories that may hold a cluster of ours: SLURM_CONF's if we wrote it, then one a private place."""
+    """Directories of clusters of ours: SLURM_CONF's if we wrote it, then one in each of
+    `private.candidates()`."""
     named = os.environ.get("SLURM_CONF")
     if named and not os.environ.get("HPCLAB_STATE_DIR") and written_by_us(Path(named)):
         yield Path(named).parent

@@ -37,6 +37,7 @@ class Shape:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The nodes' names: node1, node2, ..."""
         return tuple(f"node{number}" for number in range(1, self.nodes + 1))
 
     def __str__(self) -> str:
@@ -162,4 +163,5 @@ def _task_prolog(here: Path, gpus: int, mark: str) -> list[str]:
 
 
 def _host() -> str:
+    """This machine's host name, without its domain."""
     return socket.gethostname().split(".")[0]

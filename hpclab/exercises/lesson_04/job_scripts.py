@@ -52,6 +52,7 @@ class JobScript:
 
     @property
     def limit(self) -> str:
+        """The time limit in words, for a sentence."""
         return "no limit at all" if self.seconds == math.inf else units.format_seconds(self.seconds or 0)
 
     @property

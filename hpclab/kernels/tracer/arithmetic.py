@@ -14,6 +14,7 @@ Value = Any  # numpy scalar, vector with an entry per lane, View, tuple of these
 
 
 def is_number(value: object) -> bool:
+    """Whether `value` is a number of NumPy, or an array of one per lane: no View, tuple or other object."""
     return isinstance(value, numpy.generic | numpy.ndarray)
 
 

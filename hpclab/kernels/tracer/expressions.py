@@ -63,6 +63,7 @@ class Expressions:
         return compute(node, mask)
 
     def call_function(self, function: Function, arguments: dict[str, Value], mask: Mask) -> Value:
+        """Execute `function` for the lanes of `mask`, and return its value."""
         raise NotImplementedError
 
     def merged(self, mask: Mask, new: Value, old: Value) -> Value:

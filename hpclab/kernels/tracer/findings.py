@@ -68,8 +68,8 @@ class Findings:
 
     def sorted(self) -> tuple[Finding, ...]:
         """The Findings, errors before costs, then by line."""
-        order = ERRORS + COSTS
-        return tuple(sorted(self._found.values(), key=lambda f: (not f.error, f.line, order.index(f.kind))))
+        order, found = ERRORS + COSTS, self._found.values()
+        return tuple(sorted(found, key=lambda f: (not f.is_error, f.line, order.index(f.kind))))
 
     def add_costs(self, requests: Iterable[Request], recorder: Recorder) -> None:
         """Add a finished trace's uncoalesced accesses, bank conflicts and divergence, line by line."""

@@ -50,6 +50,7 @@ class View:
 
 
 def whole(memory: Memory) -> View:
+    """All of `memory` as one array."""
     return View(memory, 0, memory.shape, memory.strides)
 
 
@@ -110,6 +111,7 @@ class Recorder:
             self.steps += 1
 
     def barrier(self, block: int, line: int, mask: Mask) -> None:
+        """Record a Barrier for each warp of `mask`."""
         for warp, lanes, _ in mask.warps:
             self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes))
             self.steps += 1
