@@ -52,8 +52,8 @@ def units(device: Device, precision: str, sustained: float = 1.0, misaligned: fl
 
 
 def aligned(n: int, k: int, element: int) -> float:
-    """1 where rows of n and k elements are multiples of 16 bytes, 0 where of 2, by powers of two between; −1/3
-    for single bytes."""
+    """1 where rows of n and k elements are multiples of 16 bytes, 0 where of 2, by powers of two between;
+    −1/3 for single bytes."""
     return log2(gcd(n * element, k * element, 16) / 2) / 3
 
 

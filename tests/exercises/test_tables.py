@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.course import root
-from hpclab.exercises import lesson_02, lesson_03, lesson_06
+from hpclab.exercises import lesson_02, lesson_03, lesson_06, lesson_10
 from hpclab.models.device import from_catalogue
 from hpclab.models.roofline import Launch, Work, predict
 
@@ -76,6 +76,14 @@ def test_a_puzzle_draws_who_went_where_and_what_should_be_there(capsys):
     assert "but an error: out of bounds" in checked("TWICE", "WRONG", 1).picture
     assert not lesson_02.SHIFT.check(...).picture
     assert "svg" not in capsys.readouterr().out, "only a notebook shows pictures"
+
+
+def test_gpu_hours_are_gpus_times_hours():
+    message = lesson_10.CHEAPER.check(lesson_10.THEIRS).message
+    gpus, days, thousands = map(
+        int, re.search(r"(\d+) GPUs × (\d+) days .* = (\d+) thousand", message).groups()
+    )
+    assert thousands == pytest.approx(gpus * days * 24 / 1000, rel=0.01)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """This machine's roof: real loops on small arrays, their bookkeeping, and never an absolute speed."""
 
+from types import SimpleNamespace
+
 import numpy
 import pytest
 
@@ -38,6 +40,14 @@ def test_the_roof_is_the_best_that_was_seen(results):
     assert device.roof("fp32").assumed == ()
     with pytest.raises(ValueError, match="measure it first"):
         fit([Result("else", "bandwidth", 1.0, Origin.MEASURED, parameters={"cores": 1})])
+
+
+def test_a_time_knows_its_processor(monkeypatch):
+    named = SimpleNamespace(processor=lambda: "", machine=lambda: "riscv64", python_version=lambda: "3.13")
+    monkeypatch.setattr(machine_roof, "platform", named)
+    assert machine_roof.versions()["processor"] == "riscv64"
+    named.processor = lambda: "Xeon"
+    assert machine_roof.versions()["processor"] == "Xeon"
 
 
 def test_the_loops_do_what_is_counted():

@@ -41,6 +41,7 @@ def test_title_says_the_answer_and_the_text_says_the_numbers(ax):
     assert "4 nodes: 17.6 s in all: compute 10 s" in style.description(ax.figure)
     sizes = bars.draw(ax, {8: PARTS, 256: PARTS}, unit="KiB a chunk").get_title("left")
     assert sizes.startswith("At 256 KiB a chunk: 57% compute")
+    assert bars.shares({"compute": 1.0, "communication": 3.0}) == "25% compute, 75% communication"
     assert "No run yet" in bars.draw(ax, {}).get_title("left")
 
 

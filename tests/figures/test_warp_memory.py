@@ -139,6 +139,7 @@ def test_a_long_source_scrolls_and_keeps_its_height():
         assert line in shown
         assert len(shown) == 7
     svg = listing.draw(0, source, 30, {"sectors": {30: "7"}}, "heading")
+    assert svg.count("<path") == 1, "one line is marked"
     assert "a[27]" in svg
     assert "a[1] " not in svg
 

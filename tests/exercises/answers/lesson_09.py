@@ -37,6 +37,7 @@ WRONG = {
         (lambda n, p, s: 16 * n / p if s else 16 * n, "everything at once"),
         (lambda n, p, s: 16 * n / p, "in every stage"), (lambda n, p, s: 2 * n, "that is the parameters"),
         (lambda n, p, s: 4 * n, "which of them does stage 0 divide"),
+        (lambda n, p, s: state(n, p, min(s, 2)), "which of them does stage 3 divide"),
         (lambda n, p, s: state(n, p, s) / 1e9, "a number of GB"),
         (lambda n, p, s: state(n, p, s) / 2**30, "a number of GiB"),
         (lambda n, p, s: state(n, p, s - 1), "a stage late"),

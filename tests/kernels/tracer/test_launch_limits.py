@@ -15,6 +15,7 @@ def fill(out):
     (1, (32, 64), "2048 threads, but at most 1024"),
     (1, (1, 1, 128), "128 in z, but at most 64"),
     ((1, 70_000), 32, "70000 in y"),
+    (2**31, 32, "2147483648 in x"),
     (0, 32, "The grid is 0 in x"),
     (1, -32, "The block is -32 in x"),
 ])  # fmt: skip
