@@ -16,5 +16,6 @@ def test_accounting_and_gpus_as_sites_print_them():
     )
     (read,) = records.read_nodes(node)
     assert (read.gpus, read.cores, read.idle, read.reason) == (6, 64, 3, "")
+    assert read.memory == 515_000 * 2**20
     assert records.read_nodes("nonsense\n\x00\n") == records.read_queue("a\x1fb\n") == []
     assert records.read_completion_log("\ngarbage\nJobId=x") == []

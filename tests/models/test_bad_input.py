@@ -35,6 +35,8 @@ NUMBERS = {
     "oversubscription": lambda bad: cluster(2, 1, oversubscription=bad),
     "bytes": lambda bad: communication.predict("all_reduce", bad, PRESETS["dgx-h100"].place(8)),
     "preset": PRESETS["dgx-h100"],
+    "layers": lambda bad: Transformer(bad, 32, 4, 16, 4096),
+    "vocabulary": lambda bad: Transformer(2, 32, 4, 16, bad),
 }
 OBJECTS = {
     "work": lambda bad: roofline.predict(bad, A100),
@@ -45,7 +47,7 @@ OBJECTS = {
     "catalogue": device.from_catalogue,
     "place": lambda bad: communication.predict("all_reduce", 8, bad),
 }
-BAD = [("blocks", 0), ("moved", 0), ("nodes of a leaf", 0),
+BAD = [("blocks", 0), ("layers", 0), ("vocabulary", 0), ("moved", 0), ("nodes of a leaf", 0),
        *((name, bad) for name in NUMBERS for bad in NEVER),
        *((name, bad) for name in OBJECTS for bad in (0, -1, math.nan, 1e30, None, [None], ...))]  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 from hpclab.models import nccl
 from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl import Job, predict
-from hpclab.models.nccl_links import FITTED, NETWORKS, NVLINKS, PCIE, TREE_HOP
+from hpclab.models.nccl_links import FITTED, HOPS, NETWORKS, NVLINKS, PCIE, TREE_HOP
 from hpclab.models.topologies import CUBE_MESH
 
 V100, A100, H100 = (NVLINKS[f"nvlink{generation}"] for generation in (2, 3, 4))
@@ -24,6 +24,11 @@ def test_rings_of_a_mesh_follow_its_wires():
     assert V100.ring(4, 4) == 1.5 * V100.ring(4, 8)  # all six links lead to three others
     assert H100.ring(2, 8) == H100.ring(4, 4) == 3 * H100.ring(2, 4)
     assert V100.ring(1, 8) == PCIE  # no ring of NVLinks closes
+
+
+def test_a_small_all_to_all_has_a_hop_to_each_other_gpu():
+    two, three, five = (predict("all_to_all", 1.0, Job(H100, gpus, 1)).seconds for gpus in (2, 3, 5))
+    assert (three - two, five - two) == pytest.approx((HOPS["Simple"], 3 * HOPS["Simple"]), rel=1e-3)
 
 
 @pytest.mark.parametrize("collective", nccl.COLLECTIVES)

@@ -57,6 +57,19 @@ def test_the_parts_make_the_step_and_overlap_never_slows_it(plan):
     assert shown <= sum(step.hidden.values()) + 1e-9  # what is hidden still takes multiprocessors
 
 
+@pytest.mark.parametrize(("gated", "moved"), [(False, (2, 3)), (True, (3, 5))])
+def test_an_activation_reads_and_writes_what_lies_inside_the_mlp(gated, moved):
+    """Forward: its inputs and its output; backward: the output's gradient, the inputs and their gradients."""
+    models = [replace(MODEL, feed_forward=width, gated=gated, biases=False) for width in (8192, 16384)]
+    narrow, wide = (
+        layer_kernels.elementwise(layer_kernels.Work(model, Plan(1), CLUSTER, Software(adds=True), IDEAL))
+        for model in models
+    )
+    more = [sum(k.seconds for k in w) - sum(k.seconds for k in n) for n, w in zip(narrow, wide, strict=True)]
+    each = 2 * MODEL.sequence * 8192 / (A100.bandwidth * IDEAL.streamed)
+    assert [seconds / each for seconds in more] == pytest.approx(moved)
+
+
 def test_recomputing_all_costs_the_forward_pass_once_more():
     plan = Plan(64, 2, data=8, fused_attention=False)
     how = {name: predict(MODEL, replace(plan, recompute=name), CLUSTER, fitted=IDEAL)

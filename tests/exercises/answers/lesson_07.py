@@ -56,6 +56,7 @@ WRONG = {
         (lambda c, m: c, "nothing but save"), (lambda c, m: m / c, "has no unit"),
         (lambda c, m: math.sqrt(2 * m / c), "a dearer save"), (lambda c, m: m / 2, "whatever a save costs"),
         (lambda c, m: math.sqrt(2 * c * m) / 60, "right in minutes"), (lambda c, m: 3600, "it can be 3.73%"),
+        (lambda c, m: 1.07 * math.sqrt(2 * c * m), "it can be 3.73%"),
     ],
     "CHEAPEST": [
         (rent(17, 20, 400, 12, 4), "busy 89.6% of the time, for 22.9 credits. What binds: servers"),
