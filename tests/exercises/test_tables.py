@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.course import root
-from hpclab.exercises import lesson_02, lesson_03, lesson_06, lesson_10
+from hpclab.exercises import lesson_02, lesson_03, lesson_05, lesson_06, lesson_10
 from hpclab.models.device import from_catalogue
 from hpclab.models.roofline import Launch, Work, predict
 
@@ -76,6 +76,11 @@ def test_a_puzzle_draws_who_went_where_and_what_should_be_there(capsys):
     assert "but an error: out of bounds" in checked("TWICE", "WRONG", 1).picture
     assert not lesson_02.SHIFT.check(...).picture
     assert "svg" not in capsys.readouterr().out, "only a notebook shows pictures"
+
+
+def test_a_bill_is_for_the_time_from_a_nodes_coming_to_the_end():
+    end, billed = lesson_05.bill(1, 4 * 2**20)  # it comes after 3 s, loads for 6, and takes 1,024 chunks
+    assert (end, billed) == pytest.approx((9 + 1024 * (1 + 0.005), 6 + 1024 * (1 + 0.005)))
 
 
 def test_gpu_hours_are_gpus_times_hours():

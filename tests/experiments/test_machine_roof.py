@@ -1,5 +1,6 @@
 """This machine's roof: real loops on small arrays, their bookkeeping, and never an absolute speed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy
@@ -40,6 +41,23 @@ def test_the_roof_is_the_best_that_was_seen(results):
     assert device.roof("fp32").assumed == ()
     with pytest.raises(ValueError, match="measure it first"):
         fit([Result("else", "bandwidth", 1.0, Origin.MEASURED, parameters={"cores": 1})])
+
+
+def test_a_rate_is_the_work_of_all_cores_over_the_time(monkeypatch):
+    class Second(machine_roof.Stopwatch):
+        def __exit__(self, *error):
+            super().__exit__(*error)
+            self.sample = replace(self.sample, wall=1.0)
+
+    monkeypatch.setattr(machine_roof, "default_bytes", lambda: 2**20)
+    monkeypatch.setattr(machine_roof, "Stopwatch", Second)
+    monkeypatch.setattr(machine_roof.allowance, "cores", lambda: SimpleNamespace(whole=3))
+    found, size = next(rounds()), max(2**20 // 8, machine_roof._ITEMS)
+    moved = {r.component: r.value for r in select(found, "bandwidth")}
+    assert moved == {name.__name__: 8 * size * arrays for name, arrays in machine_roof.STREAMS.items()}
+    flops = {r.parameters["precision"]: r.value for r in select(found, "flop rate")}
+    per_round = 2 * machine_roof._FMA * machine_roof._ITEMS * 3
+    assert flops == {kind: per_round * times for kind, (_, times) in machine_roof._TIMES.items()}
 
 
 def test_a_time_knows_its_processor(monkeypatch):

@@ -96,7 +96,7 @@ def test_cores_that_one_rank_leaves_idle_make_two_no_faster(monkeypatch):
     one = replace(TINY, scaling="weak")
     monkeypatch.setattr(train_steps.allowance, "cores", lambda: SimpleNamespace(whole=4))
     parts = [seconds(one.predict(None, {1: COSTS[1]}, [ranks]), ranks)["forward"] for ranks in (1, 2, 4, 8)]
-    assert parts == pytest.approx([parts[0], parts[0], parts[0], 2 * parts[0]])
+    assert parts == pytest.approx([ALONE["forward"]] * 3 + [2 * ALONE["forward"]])
 
 
 def test_on_gpus_the_step_is_that_of_the_model_which_is_validated():

@@ -30,6 +30,11 @@ def test_a_thousand_nodes_do_not_fill_the_screen_and_hide_mine():
     assert "more nodes" not in nodes_view.draw(nodes[:32])
 
 
+def test_ten_jobs_are_listed_one_by_one():
+    html = nodes_view.draw([], [job(number, "PENDING") for number in range(10)])
+    assert all(f"<b>job {number}</b>" in html for number in range(10))
+
+
 def test_a_long_queue_is_counted_by_what_it_waits_for():
     waiting = [job(i, "PENDING", reason="Priority") for i in range(40)]
     html = nodes_view.draw([node("node1")], [*waiting, job(99, "PENDING", reason="<script>")])

@@ -71,6 +71,8 @@ def test_a_bar_is_all_of_the_memory_and_the_title_says_whether_it_fits(ax, words
     assert "39.6 GiB usable" in words(ax)
     said = "one: 12.5 GiB in all: parameters 1 GiB, gradients 1 GiB, optimizer 6 GiB"
     assert said in style.description(ax.figure)
+    assert "gradients 16 GiB" in words(ax)
+    assert "gradients 1 GiB" not in words(ax), "the last bar's parts have names"
     turned = memory_stack.draw(ax, {"two": LARGE, "one": SMALL}, 39.6 * 2**30)
     assert "too much" in turned.get_title("left")  # the fullest decides, not the last
     assert "it fits" in memory_stack.draw(ax, {"one": SMALL}, 39.6 * 2**30).get_title("left")

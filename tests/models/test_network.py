@@ -60,6 +60,10 @@ def test_shapes_that_cannot_be_are_refused():
         Topology("x", 2, (FAST, FAST), (apart,)).route(0, 1)
 
 
+def test_a_dragonfly_has_whole_groups_of_four_routers_with_four_nodes_each():
+    assert [PRESETS["dragonfly"](ranks).ranks for ranks in (1, 16, 17)] == [16, 16, 32]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_joins_any_number_of_ranks_and_is_a_place_where_a_model_holds(name):
     for ranks in (1, 2, 5, 8) if name == "dgx-1" else (1, 2, 5, 8, 17, 64, 1024):

@@ -57,6 +57,22 @@ def test_the_parts_make_the_step_and_overlap_never_slows_it(plan):
     assert shown <= sum(step.hidden.values()) + 1e-9  # what is hidden still takes multiprocessors
 
 
+def test_a_softmax_that_is_not_fused_reads_and_writes_its_scores():
+    """Backward it reads the gradient and its own output, and writes a gradient."""
+    forward, backward = layer_kernels.attention(
+        layer_kernels.Work(MODEL, Plan(1, fused_attention=False), CLUSTER, fitted=IDEAL)
+    )
+    assert backward[1].seconds / forward[1].seconds == pytest.approx(3 / 2)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_forward_pass_is_two_operations_for_each_weight_and_token(gated):
+    model = Transformer(2, 64, 4, 32, 512, feed_forward=100, gated=gated)
+    weights = 2 * (4 * 64 * 64 + (3 if gated else 2) * 64 * 100) + 64 * 512
+    scores = 2 * 2 * 2 * 32 * 64  # of every token with all 32, and their sum, in both layers
+    assert model.forward_flops(3) == 3 * 32 * (2 * weights + scores)
+
+
 @pytest.mark.parametrize(("gated", "moved"), [(False, (2, 3)), (True, (3, 5))])
 def test_an_activation_reads_and_writes_what_lies_inside_the_mlp(gated, moved):
     """Forward: its inputs and its output; backward: the output's gradient, the inputs and their gradients."""

@@ -68,8 +68,9 @@ RIGHT = {
 
 WRONG = {
     "FIT": [
-        ((18.0, 8.5e-10), "in seconds, not in µs"), ((18e-6, 1.17e9), "beta is its inverse"),
-        ((8.5e-10, 18e-6), "swapped"), ((ALPHA, BETA), "plain least squares"),
+        ((18.0, 8.5e-10), "in seconds, not in µs"), ((18e-3, 8.5e-10), "not in µs or ms"),
+        ((18e-6, 1.17e9), "beta is its inverse"), ((8.5e-10, 18e-6), "swapped"),
+        ((ALPHA, BETA), "plain least squares"),
         ((sum(TIMES) / len(TIMES), 8.5e-10), "8 bytes are hardly any bytes"),
         ((18e-6, TIMES[0] / 8), "Take beta from the large messages"),
         ((18e-6, 8.5e-10 / 8), "bytes, not bits"), ((18e-6, 0.855), "in nanoseconds"),
