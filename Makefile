@@ -3,7 +3,7 @@
 
 PY := .venv/bin/python
 ARGS ?=
-TWO := -n 2 --dist loadfile --no-loadscope-reorder # most tests wait for Slurm or for processes: two files at a time, even on two cores
+FILES := --dist loadfile --no-loadscope-reorder
 BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives striped_store loader_on_store read_formats checkpoint training_steps ddp_against_torchrun widget_latency tracer_latency stepper_latency gpu_kernels
 export YES PYTHON CUDA TORCH_INDEX
 
@@ -23,16 +23,17 @@ lab: ## set up this machine and open the course in JupyterLab
 hub: ## set up JupyterHub for a class on this host's Slurm; docs/hub.md says how it is started
 	@sh ./setup.sh hub
 
+# Many tests wait for Slurm or for processes: three files at a time, even on two cores.
 test: ## set up and run everything: style, types, arrows, unit tests, notebooks, real Slurm, a real browser
 	@sh ./setup.sh dev
 	@style=0; $(MAKE) --no-print-directory lint || style=1; \
 	limit="$$(command -v timeout || command -v gtimeout || true)"; \
-	$${limit:+"$$limit" --foreground -s INT -k 60 2100} $(PY) -m pytest -q $(TWO) --session-timeout=2000 $(ARGS) && exit $$style
+	$${limit:+"$$limit" --foreground -s INT -k 60 2100} $(PY) -m pytest -q -n 3 $(FILES) --session-timeout=2000 $(ARGS) && exit $$style
 
 check: ## what to run before every commit: style, types, arrows and the quick tests, in under a minute
 	@sh ./setup.sh dev
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest -q $(TWO) -m 'not slurm and not browser and not slow' --session-timeout=300 $(ARGS)
+	@$(PY) -m pytest -q -n 2 $(FILES) -m 'not slurm and not browser and not slow' --session-timeout=300 $(ARGS)
 
 .PHONY: lint
 lint:
