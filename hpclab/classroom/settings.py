@@ -89,7 +89,8 @@ class Site:
         return [SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
 
     def interpreter(self) -> str:
-        """The shell command that runs Python in a job, in the image if there is one; "" for the learner's."""
+        """The shell command that runs Python in a job, in the image if there is one; "" where the file names
+        neither, and jobs take the Python that submits them."""
         if self.image:
             return f"apptainer exec {self.image} {self.python or 'python3'}"
         return self.python

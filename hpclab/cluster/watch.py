@@ -139,7 +139,7 @@ class Activity:
 
 
 class Loop:
-    """Dask's event loop in this process, where its client and scheduler live, and calls of workers by it."""
+    """Dask's event loop in this process, which runs its client and scheduler; calls functions on workers."""
 
     def __init__(self, client: Client, activity: Activity):
         self.client, self.activity = client, activity

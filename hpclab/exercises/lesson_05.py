@@ -133,6 +133,7 @@ _WHY_NOT = {
 
 
 def _evidence(run: str, remedy: str) -> str:
+    """A sentence: why `remedy` does not help the `run` of BARS."""
     worst = max(_PARTS[1:], key=BARS[run].__getitem__)
     why = _WHY_NOT.get((run, remedy), f'"{remedy}" does nothing about that.')
     return f"Most is lost as {worst} ({BARS[run][worst]:g} rank-seconds): {why}"

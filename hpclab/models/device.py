@@ -37,7 +37,8 @@ class Roof:
 
     @property
     def caveat(self) -> str:
-        """What is assumed, the median of other devices, in a sentence; "" where both lines were measured."""
+        """A sentence on what is assumed of bandwidth and rate, the median of other devices; "" where both
+        were measured."""
         usual = {"bandwidth": "stream over memory bandwidth", "rate": "matrix product over peak rate"}
         shares = ", ".join(f"{typical(usual[name]):.0%} of the peak {name}" for name in self.assumed)
         return f"Achievable is assumed: {shares}." if shares else ""

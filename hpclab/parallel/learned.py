@@ -21,7 +21,7 @@ SAME = 1e-9
 
 
 def whole_loss(model: nn.Module, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
-    """The loss of the whole batch, on every rank; for `learned`."""
+    """The loss where every rank has the whole batch; the default of `learned`. `group` is not used."""
     return gpt.loss(model(inputs), targets)
 
 

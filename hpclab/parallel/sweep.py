@@ -141,8 +141,9 @@ def wrong_elements(collective: str, rank: int, ranks: int, result: Any) -> int:
 
 
 def sweep(settings: dict[str, Any], library: Any = None) -> list[Observation]:
-    """Measure on this rank; return (bytes, repeat, seconds of one call, and of `timing.Sample` wall, cpu and
-    waited of the whole repeat) for each size and repeat.
+    """Time the collective in `settings` on this rank, through `library` (an Mpi or a Torch; by default the
+    one that `settings` name); return (bytes, repeat, seconds of one call, and of `timing.Sample` wall, cpu
+    and waited of the whole repeat) for each size and repeat.
 
     A repeat begins with a barrier and is `calls_of` calls; calls that do not wait for each other (broadcasts,
     say) overlap, as they do in nccl-tests. The result of the first call is checked; RuntimeError if wrong.

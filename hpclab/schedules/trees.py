@@ -53,8 +53,8 @@ def tree_over(order: Counts, elements: int) -> Messages:
 def _parents(place: Counts, count: int) -> Counts:
     """Parent of each place in the tree of `count` places whose odd places are leaves; 0 for its root, 0.
 
-    A place's lowest set bit says how high it hangs, and its parent is the next number that hangs one higher,
-    or the nearest above it that there is.
+    A parent has its child's lowest set bit cleared and the next higher bit set: 2 for 1 and 3, 4 for 2 and 6.
+    Where there is no such place, the bit is only cleared.
     """
     lowest = place & -place
     parent = (place ^ lowest) | (lowest << 1)

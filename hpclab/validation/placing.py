@@ -171,7 +171,8 @@ def _agreed(what: str, said: Iterable[float], apart: float = 0.0) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def read(system: str, network: str = "", stack: str = "") -> Hardware:
-    """The hardware in the words of a system and its network; of a software `stack`, only the network."""
+    """Parse free text on a `system` and its `network` into Hardware; `stack`, its software, may name the
+    network's family, too."""
     found = Hardware()
     names = found.names
     names["family"] += [one.name for one in tokens(stack.replace("-", " "), network=True) if one.kind == "F"]

@@ -136,6 +136,7 @@ _EVIDENCE = {
 
 
 def _evidence(kernel: str, change: str) -> str:
+    """A sentence: why `change` does not help the `kernel` of PROFILES."""
     if change != CHANGES[1]:
         return _EVIDENCE[kernel]
     few = "A kernel with no operation needs few registers." if kernel == "D" else "Here they are not."

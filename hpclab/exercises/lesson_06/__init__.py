@@ -167,6 +167,7 @@ _FULL = dict(zip(RUNS, ("InfiniBand NDR", "25 Gb/s Ethernet", "NVLink 4", "PCIe 
 
 
 def _evidence(key: str, link: str) -> str:
+    """A sentence: why `link` does not bind the run `key` of RUNS."""
     run, rate = RUNS[key], LINKS[link]
     algbw = run.size / run.seconds
     busbw = algbw * bus_factor(run.collective, run.ranks)
