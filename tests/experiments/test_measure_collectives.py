@@ -150,8 +150,8 @@ def test_more_ranks_than_nodes_and_no_nccl_are_said(pool):
 @pytest.mark.slow
 def test_through_mpi_on_this_machine():
     pytest.importorskip("mpi4py")
-    results = MeasureCollective("all_to_all", (12, 6000), (2,), "mpi", repeats=2, timeout=120).measure()
-    assert [result.parameters["bytes"] for result in results] == [8, 8, 6000, 6000]
+    results = MeasureCollective("all_to_all", (12, 6000), (2, 3), "mpi", repeats=1, timeout=120).measure()
+    assert [result.parameters["bytes"] for result in results] == [8, 6000, 12, 6000]
     assert "MPICH" in results[0].environment["library"]
     ring = MeasureCollective("all_reduce", (6000,), (3,), "mpi", "ring", repeats=2, timeout=120).measure()
     assert len(ring) == 2

@@ -34,7 +34,7 @@ closed_form = crossover(rounded_up)
 
 
 def from_a_table(rank, ranks, step):
-    """Of no step after the last."""
+    """Right, and an IndexError for a step after the last."""
     return [(rank - 1 - step) % ranks for step in range(ranks - 1)][step]
 
 
