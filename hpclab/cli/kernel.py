@@ -41,8 +41,8 @@ class Kernels(KernelSpecManager):
         if kernel_name != NATIVE_KERNEL_NAME:
             return super().get_kernel_spec(kernel_name)
         # SIGINT is ignored until it runs a cell: a restart sends one, which would print a traceback.
-        deaf = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh"]
-        words = [*deaf, sys.executable, "-P", "-m", "hpclab.cli.kernel", "-f", "{connection_file}"]
+        ignoring = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+        words = [*ignoring, sys.executable, "-P", "-m", "hpclab.cli.kernel", "-f", "{connection_file}"]
         return KernelSpec(resource_dir=RESOURCES, **(get_kernel_dict() | {"argv": words}))
 
 
